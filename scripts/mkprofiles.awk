@@ -1,0 +1,223 @@
+# SPDX-License-Identifier: MIT
+# mkprofiles.awk RULES.H TRAITS.DEF PROFILE.conf ... > profiles.c
+#
+# A profile text is lines of KEY = VALUE under [profile] and [traits]; '#' starts a comment line.
+#   [profile]  name title tier sources   needed
+#              family                    needed, unless it has a base
+#              base                      a profile whose family and traits are taken over
+#              alias                     another name; may be repeated
+#   [traits]   one line for each trait that differs from the base or the default (traits.def)
+# A mistake is reported as FILE:LINE, and nothing is written.
+
+function fail(message)
+{
+	fail_at(FILENAME ":" FNR, message)
+}
+
+function fail_at(where, message)
+{
+	print where ": " message > "/dev/stderr"
+	failed = 1
+}
+
+function trim(text)
+{
+	gsub(/^[ \t]+|[ \t\r]+$/, "", text)
+	return text
+}
+
+function joined(list, word)
+{
+	return list == "" ? word : list " " word
+}
+
+# "name, TRAIT_WORD(name, word) ..." out of the text of traits.def
+function read_traits(text, token, part)
+{
+	gsub(/\/\*([^*]|\*+[^*\/])*\*+\//, "", text)
+	while (match(text, /TRAIT(_WORD|_NUMBER)?\([ \t]*[a-z0-9_]+([ \t]*,[ \t]*[a-z0-9_]+[ \t]*\))?/)) {
+		token = substr(text, RSTART, RLENGTH)
+		text = substr(text, RSTART + RLENGTH)
+		split(token, part, /[(),][ \t]*/)
+		if (token ~ /^TRAIT_WORD/) {
+			trait_words[part[2]] = joined(trait_words[part[2]], part[3])
+			continue
+		}
+		trait_name[++trait_count] = part[2]
+		is_number[part[2]] = token ~ /^TRAIT_NUMBER/
+		trait_list = joined(trait_list, part[2])
+	}
+}
+
+function one_of(word, list,    part, n, i)
+{
+	n = split(list, part, " ")
+	for (i = 1; i <= n; i++)
+		if (part[i] == word)
+			return 1
+	return 0
+}
+
+function profile_key(key, value)
+{
+	if (!one_of(key, "name title family tier sources base alias"))
+		fail("unknown key '" key "': expected name, title, family, tier, sources, base or alias")
+	else if (key != "alias" && (current, key) in text_of)
+		fail("'" key "' is given twice")
+	else if (value == "")
+		fail("'" key "' has no value")
+	else if (key == "tier" && !one_of(value, "measured source documented"))
+		fail("unknown tier '" value "': expected measured, source or documented")
+	else if (key == "family" && !one_of(value, families))
+		fail("unknown family '" value "': expected one of: " families)
+	else if ((key == "name" || key == "alias") && value !~ /^[a-z0-9][a-z0-9._-]*$/)
+		fail("'" value "' is no profile name: expected lower-case letters, digits, '.', '-' and '_'")
+	else if (key == "name" || key == "alias")
+		claim_name(value, key)
+	line_of[current, key] = FILENAME ":" FNR
+	if (key != "alias")
+		text_of[current, key] = value
+}
+
+function claim_name(value, key)
+{
+	if (value in profile_of)
+		fail("the name '" value "' is taken by " file_of[profile_of[value]])
+	profile_of[value] = current
+	if (key == "alias") {
+		alias[++alias_count] = value
+		alias_profile[alias_count] = current
+	}
+}
+
+function trait_key(key, value)
+{
+	if (!one_of(key, trait_list))
+		fail("unknown trait '" key "': expected one of: " trait_list)
+	else if ((current, key) in trait_of)
+		fail("'" key "' is given twice")
+	else if (is_number[key] && (value !~ /^[0-9]+$/ || value + 0 > 4294967295))
+		fail("'" key "' is '" value "': expected a number up to 4294967295")
+	else if (!is_number[key] && !one_of(value, trait_words[key]))
+		fail("'" key "' is '" value "': expected one of: " trait_words[key])
+	trait_of[current, key] = value
+}
+
+# Family and traits of the base, the base's own base first.
+function inherit(profile, depth,    base, i, key)
+{
+	if (!((profile, "base") in text_of) || done[profile])
+		return
+	base = text_of[profile, "base"]
+	if (!(base in profile_of) || depth > profile_count) {
+		fail_at(line_of[profile, "base"], depth > profile_count ? "the base leads back to itself" : "there is no profile '" base "'")
+		return
+	}
+	base = profile_of[base]
+	inherit(base, depth + 1)
+	if (!((profile, "family") in text_of) && (base, "family") in text_of)
+		text_of[profile, "family"] = text_of[base, "family"]
+	else if (text_of[profile, "family"] != text_of[base, "family"])
+		fail_at(line_of[profile, "family"], "the base is of family " text_of[base, "family"])
+	for (i = 1; i <= trait_count; i++) {
+		key = trait_name[i]
+		if (!((profile, key) in trait_of) && (base, key) in trait_of)
+			trait_of[profile, key] = trait_of[base, key]
+	}
+	done[profile] = 1
+}
+
+function check(profile,    part, n, i)
+{
+	n = split("name title family tier sources", part, " ")
+	for (i = 1; i <= n; i++)
+		if (!((profile, part[i]) in text_of))
+			fail_at(file_of[profile] ":1", "'" part[i] "' is missing")
+}
+
+function quoted(text)
+{
+	gsub(/\\/, "&&", text)
+	gsub(/"/, "\\\"", text)
+	return "\"" text "\""
+}
+
+function write_profile(profile,    i, key, value)
+{
+	print "\t{"
+	print "\t\t.name = " quoted(text_of[profile, "name"]) ","
+	print "\t\t.title = " quoted(text_of[profile, "title"]) ","
+	print "\t\t.sources = " quoted(text_of[profile, "sources"]) ","
+	print "\t\t.family = &family_" text_of[profile, "family"] ","
+	print "\t\t.tier = TIER_" toupper(text_of[profile, "tier"]) ","
+	print "\t\t.trait = {"
+	for (i = 1; i <= trait_count; i++) {
+		key = trait_name[i]
+		if (!((profile, key) in trait_of))
+			continue
+		value = trait_of[profile, key]
+		print "\t\t\t[trait_" key "] = " (is_number[key] ? value "u" : key "_" value) ","
+	}
+	print "\t\t},"
+	print "\t},"
+}
+
+FNR == 1 { file_number++; section = "" }
+
+file_number == 1 && /^extern const struct family / {
+	families = $0
+	sub(/^extern const struct family /, "", families)
+	gsub(/family_|[;,]/, "", families)
+}
+file_number == 1 { next }
+file_number == 2 { traits_text = traits_text $0 "\n"; next }
+file_number == 3 && FNR == 1 { read_traits(traits_text) }
+FNR == 1 { current = ++profile_count; file_of[current] = FILENAME }
+
+/^[ \t\r]*(#.*)?$/ { next }
+/^[ \t]*\[/ {
+	section = trim($0)
+	if (section != "[profile]" && section != "[traits]")
+		fail("unknown section '" section "': expected [profile] or [traits]")
+	next
+}
+!/=/ {
+	fail("'" trim($0) "': expected KEY = VALUE")
+	next
+}
+{
+	key = trim(substr($0, 1, index($0, "=") - 1))
+	value = trim(substr($0, index($0, "=") + 1))
+	if (section == "[profile]")
+		profile_key(key, value)
+	else if (section == "[traits]")
+		trait_key(key, value)
+	else if (section == "")
+		fail("'" key "' stands before any section: expected [profile] or [traits]")
+}
+
+END {
+	for (i = 1; i <= profile_count; i++)
+		inherit(i, 0)
+	for (i = 1; i <= profile_count; i++)
+		check(i)
+	if (!profile_count)
+		fail_at("mkprofiles", "no profile was given")
+	if (failed)
+		exit 1
+	print "/* Made by scripts/mkprofiles.awk from profiles/ and traits.def: change those. */"
+	print "#include \"rules.h\"\n\n#include <string.h>\n"
+	print "const struct profile profiles[] = {"
+	for (i = 1; i <= profile_count; i++)
+		write_profile(i)
+	print "};\n\nconst size_t profile_count = sizeof profiles / sizeof *profiles;\n"
+	print "static const struct { const char *name; size_t profile; } aliases[] = {"
+	for (i = 1; i <= profile_count; i++)
+		print "\t{ " quoted(text_of[i, "name"]) ", " i - 1 " },"
+	for (i = 1; i <= alias_count; i++)
+		print "\t{ " quoted(alias[i]) ", " alias_profile[i] - 1 " },"
+	print "};\n\nconst struct profile *profile_find(const char *name)\n{"
+	print "\tfor (size_t i = 0; i < sizeof aliases / sizeof *aliases; i++)"
+	print "\t\tif (!strcmp(aliases[i].name, name))\n\t\t\treturn &profiles[aliases[i].profile];"
+	print "\treturn NULL;\n}"
+}
