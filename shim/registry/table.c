@@ -1,0 +1,484 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * Records and chains.  A record stays in its bucket's chain for ever and is used again there, so walkers need no
+ * protection.  Its fields are written while it is a claim; readers look at the word before and after.
+ */
+#include "internal.h"
+
+#include <string.h>
+
+#define DEAD_CLAIMS 8  /* looked at for one claim: liveness costs 2 us each */
+#define SWEEP 64       /* records looked at for one claim when all numbers were handed out */
+#define SWEEP_CHAIN 4096
+
+static void put32(word32 *field, uint32_t value) { atomic_store_explicit(field, value, memory_order_release); }
+static void put64(word64 *field, uint64_t value) { atomic_store_explicit(field, value, memory_order_release); }
+static uint32_t get32(word32 *field) { return atomic_load_explicit(field, memory_order_acquire); }
+static uint64_t get64(word64 *field) { return atomic_load_explicit(field, memory_order_acquire); }
+
+static uint32_t count_records(struct layout *map)
+{
+	uint32_t next = atomic_load(&map->header.next_record);
+
+	return next < RECORDS ? next : RECORDS;
+}
+
+/* The next record of a chain, NULL at its end or where it is damaged. */
+static struct record *in_chain(struct layout *map, uint32_t bucket, uint32_t number)
+{
+	struct record *record = record_at(map, number);
+
+	return record && get32(&record->bucket) == bucket + 1 ? record : NULL;
+}
+
+/* ---- claiming a record ---- */
+
+static bool start_claim(struct record *record, uint64_t word, uint32_t owner, uint64_t *claim)
+{
+	*claim = word_make(word_generation(word) + 1, owner, 0, 0, PHASE_CLAIM);
+	return atomic_compare_exchange_strong(&record->word, &word, *claim);
+}
+
+/* What the bucket remembers must stay readable after its socket is gone. */
+static bool is_source(struct bucket *bucket, uint32_t number)
+{
+	return family_record(atomic_load(&bucket->family)) == number;
+}
+
+static uint32_t claim_free(struct layout *map, uint32_t bucket, uint32_t owner, uint64_t *claim)
+{
+	struct bucket *home = &map->bucket[bucket];
+	uint32_t number = get32(&home->head), steps = count_records(map);
+	struct record *record;
+
+	for (; steps-- && (record = in_chain(map, bucket, number)); number = get32(&record->next)) {
+		uint64_t word = atomic_load(&record->word);
+
+		if (word_phase(word) == PHASE_FREE && !is_source(home, number) && start_claim(record, word, owner, claim))
+			return number;
+	}
+	return 0;
+}
+
+/* First the proof that the owner is dead, then the look at the turn: the other way round it might have taken it in between. */
+static uint32_t claim_dead(struct layout *map, uint32_t bucket, uint32_t owner, uint64_t *claim)
+{
+	struct bucket *home = &map->bucket[bucket];
+	uint32_t number = get32(&home->head), steps = count_records(map), looks = DEAD_CLAIMS;
+	struct record *record;
+
+	for (; steps-- && looks && (record = in_chain(map, bucket, number)); number = get32(&record->next)) {
+		uint64_t word = atomic_load(&record->word);
+
+		if (word_phase(word) != PHASE_CLAIM || word_owner(word) == owner)
+			continue;
+		looks--;
+		if (process_gone(map, word_owner(word)) && turn_record(atomic_load(&home->turn)) != number &&
+		    start_claim(record, word, owner, claim))
+			return number;
+	}
+	return 0;
+}
+
+/* True if unsure. */
+static bool is_linked(struct layout *map, struct record *record)
+{
+	uint32_t number = get32(&record->bucket);
+	struct bucket *home = bucket_at(map, number - 1);
+	uint32_t at, steps = SWEEP_CHAIN;
+
+	if (!number)
+		return false;
+	if (!home)
+		return true;
+	for (at = get32(&home->head); at && steps--; at = get32(&map->record[at].next)) {
+		if (!record_at(map, at) || &map->record[at] == record)
+			return true;
+	}
+	return at != 0;
+}
+
+/* Numbers lost by processes that were killed before they put the record in a chain. */
+static uint32_t claim_lost(struct layout *map, uint32_t owner, uint64_t *claim)
+{
+	for (int tries = 0; tries < SWEEP; tries++) {
+		uint32_t number = atomic_fetch_add(&map->header.sweep_record, 1) % RECORDS;
+		struct record *record = record_at(map, number);
+		uint64_t word = record ? atomic_load(&record->word) : 0;
+
+		if (!record || word_phase(word) == PHASE_LIVE || (word_owner(word) && !process_gone(map, word_owner(word))))
+			continue;
+		if (!is_linked(map, record) && start_claim(record, word, owner, claim))
+			return number;
+	}
+	return 0;
+}
+
+static uint32_t claim_new(struct layout *map, uint32_t owner, uint64_t *claim)
+{
+	while (atomic_load(&map->header.next_record) < RECORDS) {
+		uint32_t number = atomic_fetch_add(&map->header.next_record, 1);
+
+		if (number == 0 || number >= RECORDS)
+			continue;
+		if (!map_need(map, offsetof(struct layout, record) + number * sizeof(struct record)))
+			return 0;
+		registry_point(POINT_NUMBERED);
+		if (start_claim(&map->record[number], 0, owner, claim))
+			return number;
+	}
+	return claim_lost(map, owner, claim);
+}
+
+static void link_record(struct layout *map, uint32_t bucket, uint32_t number)
+{
+	struct bucket *home = &map->bucket[bucket];
+	struct record *record = &map->record[number];
+	uint32_t head = atomic_load(&home->head);
+
+	put32(&record->bucket, bucket + 1);
+	do
+		put32(&record->next, head);
+	while (!atomic_compare_exchange_weak(&home->head, &head, number));
+}
+
+uint32_t table_claim(struct layout *map, uint32_t bucket, uint32_t owner, uint64_t *claim)
+{
+	uint32_t number;
+
+	if ((number = claim_free(map, bucket, owner, claim)) || (number = claim_dead(map, bucket, owner, claim)))
+		return number;
+	if ((number = claim_new(map, owner, claim))) {
+		link_record(map, bucket, number);
+		registry_point(POINT_LINKED);
+	}
+	return number;
+}
+
+/* ---- the fields ---- */
+
+static uint32_t kind_of(const struct holder *holder)
+{
+	return (uint32_t)holder->port << 16 | (uint32_t)holder->domain << 8 | holder->protocol;
+}
+
+void table_fill(struct record *record, const struct holder *holder, uint64_t netns, uint32_t pid)
+{
+	uint32_t address[4];
+
+	memcpy(address, holder->address, sizeof address);
+	for (int i = 0; i < 4; i++)
+		put32(&record->address[i], address[i]);
+	put64(&record->cookie, holder->cookie);
+	put64(&record->netns, netns);
+	put64(&record->ticket, 0);
+	put64(&record->family_after, 0);
+	put32(&record->scope, holder->scope);
+	put32(&record->ifindex, holder->ifindex);
+	put32(&record->uid, holder->uid);
+	put32(&record->kind, kind_of(holder));
+	put32(&record->fd, (uint32_t)holder->fd);
+	put32(&record->pid, pid);
+}
+
+static void read_address(struct record *record, uint8_t bytes[16])
+{
+	uint32_t address[4];
+
+	for (int i = 0; i < 4; i++)
+		address[i] = get32(&record->address[i]);
+	memcpy(bytes, address, sizeof address);
+}
+
+bool table_holds(struct record *record, const struct holder *holder)
+{
+	uint8_t address[16];
+
+	read_address(record, address);
+	return !memcmp(address, holder->address, sizeof address) && get64(&record->cookie) == holder->cookie &&
+	       get32(&record->scope) == holder->scope && get32(&record->ifindex) == holder->ifindex &&
+	       get32(&record->uid) == holder->uid && get32(&record->kind) == kind_of(holder);
+}
+
+/* False if the record changed hands meanwhile. */
+static bool read_fields(struct record *record, uint32_t number, uint64_t word, struct holder *holder, uint64_t *netns)
+{
+	uint32_t kind = get32(&record->kind);
+
+	read_address(record, holder->address);
+	holder->cookie = get64(&record->cookie);
+	holder->order = get64(&record->ticket);
+	holder->scope = get32(&record->scope);
+	holder->ifindex = get32(&record->ifindex);
+	holder->uid = get32(&record->uid);
+	holder->options = word_options(word);
+	holder->port = (uint16_t)(kind >> 16);
+	holder->domain = (uint8_t)(kind >> 8);
+	holder->protocol = (uint8_t)kind;
+	holder->state = word_state(word);
+	holder->pid = get32(&record->pid);
+	holder->fd = (int32_t)get32(&record->fd);
+	holder->reference = reference_make(word, number);
+	*netns = get64(&record->netns);
+	return word_generation(get64(&record->word)) == word_generation(word);
+}
+
+static bool is_doubtful(uint64_t word)
+{
+	return word & (WORD_DOUBTFUL | WORD_JUDGED) && word_state(word) != STATE_ANCHOR;
+}
+
+/* ---- changes of one word ---- */
+
+/* The record, its word and that it is live; NULL if the reference is of the past. */
+static struct record *find_live(struct registry *registry, reference reference, uint64_t *word)
+{
+	struct record *record = registry->map ? record_at(registry->map, reference_record(reference)) : NULL;
+
+	if (!record)
+		return NULL;
+	*word = atomic_load(&record->word);
+	return word_phase(*word) == PHASE_LIVE && word_generation(*word) == reference_generation(reference) ? record : NULL;
+}
+
+/* Clears and sets bits of a live record's word.  Only its own few owners compete: a handful of tries is plenty. */
+static bool change(struct registry *registry, reference reference, uint64_t clear, uint64_t set)
+{
+	struct record *record;
+	uint64_t word;
+
+	for (int tries = 0; tries < 64 && (record = find_live(registry, reference, &word)); tries++)
+		if (atomic_compare_exchange_weak(&record->word, &word, (word & ~clear) | set))
+			return true;
+	return false;
+}
+
+bool registry_update(struct registry *registry, reference reference, enum state state, uint32_t options)
+{
+	return change(registry, reference, word_make(0, 0, 0xf, 0xff, PHASE_FREE),
+	              word_make(0, 0, state, options, PHASE_FREE));
+}
+
+void registry_let_go(struct registry *registry, reference reference)
+{
+	change(registry, reference, 0, WORD_DOUBTFUL);
+}
+
+void registry_confirm(struct registry *registry, reference reference)
+{
+	change(registry, reference, WORD_DOUBTFUL | WORD_JUDGED, 0);
+}
+
+bool table_free(struct record *record, uint64_t word)
+{
+	uint64_t seen = atomic_load(&record->word);
+
+	for (int tries = 0; tries < 64 && word_generation(seen) == word_generation(word); tries++)
+		if (atomic_compare_exchange_weak(&record->word, &seen, word_make(word_generation(word), 0, 0, 0, PHASE_FREE)))
+			return true;
+	return false;
+}
+
+void table_fold(struct bucket *bucket, uint32_t number, struct record *record)
+{
+	uint64_t word = atomic_load(&record->word), after = atomic_load(&record->family_after);
+	uint64_t family = atomic_load(&bucket->family);
+
+	if (!after || word_phase(word) == PHASE_FREE || (family_record(after) && family_record(after) != number) ||
+	    atomic_load(&record->word) != word)
+		return;
+	if (((family_sequence(family) + 1) & 0xfffffff) == family_sequence(after))
+		atomic_compare_exchange_strong(&bucket->family, &family, after);
+}
+
+/* The owner of a claim that was taken over may be alive and about to call the kernel. */
+static bool may_still_bind(struct registry *registry, struct record *record, uint64_t word)
+{
+	return word & WORD_JUDGED && !process_gone(registry->map, word_owner(word)) &&
+	       process_now() - atomic_load(&record->judged) < 1000;
+}
+
+bool registry_remove(struct registry *registry, reference reference)
+{
+	struct record *record = registry->map ? record_at(registry->map, reference_record(reference)) : NULL;
+	uint64_t word = record ? atomic_load(&record->word) : 0;
+	struct bucket *bucket;
+
+	if (!record || word_phase(word) == PHASE_FREE || word_generation(word) != reference_generation(reference))
+		return true;
+	if (word_phase(word) != PHASE_LIVE || may_still_bind(registry, record, word))
+		return false;
+	bucket = bucket_at(registry->map, get32(&record->bucket) - 1);
+	if (bucket)
+		table_fold(bucket, reference_record(reference), record);
+	return table_free(record, word);
+}
+
+bool registry_owner_alive(struct registry *registry, reference reference)
+{
+	uint64_t word;
+	struct record *record = find_live(registry, reference, &word);
+
+	return record && !process_gone(registry->map, word_owner(word));
+}
+
+/* ---- looking ---- */
+
+void registry_first(struct registry *registry, uint32_t bucket, uint32_t skip_record, struct cursor *cursor)
+{
+	struct bucket *home = bucket_at(registry->map, bucket);
+
+	*cursor = (struct cursor){ .bucket = bucket, .skip = skip_record };
+	if (!home)
+		return;
+	cursor->record = get32(&home->head);
+	cursor->steps = count_records(registry->map);
+}
+
+/* Live records are holders, and so are the claims that the caller, a signal handler, interrupted. */
+static bool is_holder(struct registry *registry, uint32_t bucket, uint32_t number, uint64_t word)
+{
+	return word_phase(word) == PHASE_LIVE ||
+	       (word_phase(word) == PHASE_CLAIM &&
+	        turn_interrupted(bucket, atomic_load(&registry->map->bucket[bucket].turn), number));
+}
+
+/* Tries again while the record changes hands. */
+static bool show(struct registry *registry, uint32_t bucket, uint32_t number, struct holder *holder, uint64_t *seen)
+{
+	struct record *record = &registry->map->record[number];
+
+	for (int tries = 0; tries < 3; tries++) {
+		uint64_t word = get64(&record->word), netns;
+
+		if (!is_holder(registry, bucket, number, word))
+			return false;
+		*seen = word;
+		if (read_fields(record, number, word, holder, &netns))
+			return netns == registry->netns;
+	}
+	return false;
+}
+
+bool registry_next(struct registry *registry, struct cursor *cursor, struct holder *holder, bool *doubtful)
+{
+	struct record *record;
+	uint64_t word;
+
+	while (registry->map && cursor->steps && (record = in_chain(registry->map, cursor->bucket, cursor->record))) {
+		uint32_t number = cursor->record;
+
+		cursor->steps--;
+		cursor->record = get32(&record->next);
+		if (number != cursor->skip && show(registry, cursor->bucket, number, holder, &word)) {
+			*doubtful = is_doubtful(word);
+			return true;
+		}
+	}
+	cursor->record = 0;
+	return false;
+}
+
+bool registry_get(struct registry *registry, reference reference, struct holder *holder)
+{
+	uint64_t word, netns;
+	struct record *record = find_live(registry, reference, &word);
+
+	return record && read_fields(record, reference_record(reference), word, holder, &netns);
+}
+
+reference registry_find(struct registry *registry, uint32_t bucket, uint64_t cookie, struct holder *holder)
+{
+	struct cursor cursor;
+	bool doubtful;
+
+	registry_first(registry, bucket, 0, &cursor);
+	while (registry_next(registry, &cursor, holder, &doubtful))
+		if (holder->cookie == cookie && holder->state != STATE_ANCHOR)
+			return holder->reference;
+	return 0;
+}
+
+void registry_memory(struct registry *registry, uint32_t bucket, struct memory *memory, struct holder *source)
+{
+	struct bucket *home = bucket_at(registry->map, bucket);
+	uint64_t family, netns, word;
+	struct record *record;
+
+	*memory = (struct memory){ 0 };
+	if (!home)
+		return;
+	family = atomic_load(&home->family);
+	record = in_chain(registry->map, bucket, family_record(family));
+	if (!record)
+		return;
+	word = get64(&record->word);
+	if (!read_fields(record, family_record(family), word, source, &netns) || netns != registry->netns)
+		return;
+	source->state = STATE_BOUND;
+	source->options = family_options(family);
+	memory->flags = family_flags(family);
+	memory->source = source;
+}
+
+static bool same_address(const struct holder *a, const struct holder *b)
+{
+	return !memcmp(a->address, b->address, sizeof a->address) && a->scope == b->scope && a->domain == b->domain &&
+	       a->protocol == b->protocol && a->port == b->port;
+}
+
+void registry_anchor(struct registry *registry, uint32_t bucket, const struct holder *anchor)
+{
+	struct layout *map = registry->map;
+	struct cursor cursor;
+	struct holder holder;
+	uint32_t owner, pid, number;
+	uint64_t claim, word;
+	bool doubtful;
+
+	if (!map || bucket >= BUCKETS || !map_need(map, offsetof(struct layout, bucket) + bucket * sizeof(struct bucket)))
+		return;
+	registry_first(registry, bucket, 0, &cursor);
+	while (registry_next(registry, &cursor, &holder, &doubtful))
+		if (holder.state == STATE_ANCHOR && same_address(&holder, anchor))
+			return;
+	if (!(owner = process_self(map, &pid)) || !(number = table_claim(map, bucket, owner, &claim)))
+		return;
+	table_fill(&map->record[number], anchor, registry->netns, pid);
+	put64(&map->record[number].ticket, atomic_fetch_add(&map->bucket[bucket].ticket, 1) + 1);
+	word = word_make(word_generation(claim), owner, STATE_ANCHOR, anchor->options, PHASE_LIVE);
+	atomic_compare_exchange_strong(&map->record[number].word, &claim, word);
+}
+
+bool registry_scan(struct registry *registry, struct scan *scan, struct holder *holder, bool *doubtful, uint64_t *netns)
+{
+	uint32_t end = registry->map ? count_records(registry->map) : 0;
+
+	while (++scan->record < end) {
+		struct record *record = record_at(registry->map, scan->record);
+		uint64_t word = record ? get64(&record->word) : 0;
+
+		if (word_phase(word) != PHASE_LIVE || !read_fields(record, scan->record, word, holder, netns))
+			continue;
+		*doubtful = is_doubtful(word);
+		return true;
+	}
+	return false;
+}
+
+void registry_usage(struct registry *registry, struct registry_usage *usage)
+{
+	uint32_t end = registry->map ? count_records(registry->map) : 0, processes;
+
+	*usage = (struct registry_usage){ .records_total = RECORDS - 1 };
+	if (!end)
+		return;
+	usage->records_used = end - 1;
+	for (uint32_t number = 1; number < end; number++) {
+		struct record *record = record_at(registry->map, number);
+
+		usage->records_live += record && word_phase(get64(&record->word)) == PHASE_LIVE;
+	}
+	processes = atomic_load(&registry->map->header.next_process);
+	usage->processes = (processes < PROCESSES ? processes : PROCESSES) - 1;
+}
