@@ -1,0 +1,35 @@
+/* SPDX-License-Identifier: MIT */
+/* From the arguments of a call to a claim or a question. */
+#ifndef FAKEBIND_CLAIM_H
+#define FAKEBIND_CLAIM_H
+
+#include "decide.h"
+
+/* The sockaddr a program passes, copied once.  False: unreadable, empty or longer than any: the host's
+ * own errors are right. */
+bool claim_copy(const struct sockaddr *, socklen_t, struct sockaddr_storage *);
+
+/* Everything about the socket but its address: options, device, uid, cookie. */
+void claim_socket(struct decision *, enum call, int fd, struct slot *);
+
+/* What state the socket is in, as far as this profile's rules ask for it. */
+enum state claim_state(int fd, const struct slot *);
+
+/* The profile's answer from the arguments alone.  True: d->verdict is final. */
+bool claim_before(struct decision *, const struct question *, struct sockaddr_storage *to, uint32_t *to_length);
+
+uint32_t claim_bucket(enum protocol, uint16_t port);
+
+/* What this profile calls an error of the host. */
+int claim_error(enum call, int host_errno);
+
+/* The result of a host call as this profile gives it: its errno, or success where the host has none. */
+int claim_host_answer(enum call, int result);
+
+/* An address that stays taken for ever, if this claim leaves one. */
+void claim_anchor(const struct holder *, uint32_t bucket);
+
+/* Fails the call: says why if asked, sets errno, returns -1. */
+int refuse(struct decision *);
+
+#endif

@@ -1,0 +1,145 @@
+/* SPDX-License-Identifier: MIT */
+#define _GNU_SOURCE
+#include <errno.h>
+
+#include "../host/ask.h"
+#include "../host/permit.h"
+#include "../host/real.h"
+#include "claim.h"
+#include "engine.h"
+#include "session.h"
+
+static struct question question_of(enum call call, struct decision *d)
+{
+	return (struct question){
+		.call = call, .profile = session.profile, .domain = d->claim.domain, .protocol = d->claim.protocol,
+		.state = claim_state(d->fd, d->slot), .options = d->claim.options,
+	};
+}
+
+/* The system gives the socket's address back; the kernel does not, and needs a new socket for it. */
+static void unbind(struct decision *d)
+{
+	int saved = errno;
+	registry_remove(&session.registry, d->slot->record);
+	if (d->call == CALL_CONNECT)
+		permit_replace(d->fd);
+	d->slot->record = 0;
+	d->slot->cookie = 0;
+	errno = saved;
+}
+
+static int connect_host(struct decision *d, const struct sockaddr *address, socklen_t length)
+{
+	struct holder before = d->claim;
+	bool known = d->slot->record && registry_get(&session.registry, d->slot->record, &before);
+	if (!known && d->claim.protocol == PROTOCOL_TCP)
+		permit_reuse(d->fd, &d->claim);
+	int result = real.connect(d->fd, address, length);
+	if (result < 0 && errno == ECONNREFUSED && d->verdict.flags & VERDICT_UNBINDS)
+		unbind(d);
+	if (result == 0 && known) {
+		before.state = STATE_CONNECTED;
+		registry_update(&session.registry, d->slot->record, STATE_CONNECTED, before.options);
+		claim_anchor(&before, claim_bucket(before.protocol, before.port));
+	}
+	return claim_host_answer(CALL_CONNECT, result);
+}
+
+int engine_connect(int fd, const struct sockaddr *given, socklen_t length)
+{
+	struct slot own, *slot;
+	struct sockaddr_storage copy, rewritten;
+	uint32_t rewritten_length;
+	struct decision d = { 0 };
+	/* A mirrored host has the client's own options: nothing is to be done or kept. */
+	if (!session.profile || session.mirror || !slot_identify(fd, &own, &slot))
+		return real.connect(fd, given, length);
+	if (!claim_copy(given, length, &copy))
+		return claim_host_answer(CALL_CONNECT, real.connect(fd, given, length));
+	claim_socket(&d, CALL_CONNECT, fd, slot);
+	struct question question = question_of(CALL_CONNECT, &d);
+	question.address = (const void *)&copy;
+	question.length = length;
+	address_parse(slot->domain, &copy, length, &d.claim);
+	if (claim_before(&d, &question, &rewritten, &rewritten_length))
+		return d.verdict.error ? refuse(&d) : 0;
+	if (rewritten_length)
+		return connect_host(&d, (const struct sockaddr *)&rewritten, rewritten_length);
+	return connect_host(&d, given, length);
+}
+
+static bool accept_refused(struct decision *d, int fd, struct sockaddr *address, socklen_t *length)
+{
+	struct slot own, *slot;
+	struct sockaddr_storage unused;
+	uint32_t unused_length;
+	if (!session.profile || session.mirror || !slot_identify(fd, &own, &slot))
+		return false;
+	claim_socket(d, CALL_ACCEPT, fd, slot);
+	struct question question = question_of(CALL_ACCEPT, d);
+	question.address = length ? (const void *)address : NULL;
+	return claim_before(d, &question, &unused, &unused_length) && d->verdict.error;
+}
+
+int engine_accept(int fd, struct sockaddr *address, socklen_t *length)
+{
+	struct decision d = { 0 };
+	if (accept_refused(&d, fd, address, length))
+		return refuse(&d);
+	int made = real.accept(fd, address, length);
+	slot_fresh(made);
+	return session.profile ? claim_host_answer(CALL_ACCEPT, made) : made;
+}
+
+int engine_accept4(int fd, struct sockaddr *address, socklen_t *length, int flags)
+{
+	struct decision d = { 0 };
+	if (accept_refused(&d, fd, address, length))
+		return refuse(&d);
+	int made = real.accept4(fd, address, length, flags);
+	slot_fresh(made);
+	return session.profile ? claim_host_answer(CALL_ACCEPT, made) : made;
+}
+
+/* A listener that was shut down keeps a port the program chose, and gives back one it did not. */
+static void left_listening(int fd, struct slot *slot)
+{
+	struct holder holder;
+	if (!slot->record || !registry_get(&session.registry, slot->record, &holder) || holder.state != STATE_LISTENING)
+		return;
+	if (ask_option(fd, SOL_SOCKET, SO_ACCEPTCONN) != 0)
+		return;
+	if (slot->flags & SLOT_AUTOBOUND) {
+		registry_remove(&session.registry, slot->record);
+		slot->record = 0;
+	} else {
+		slot->options &= ~OPTION_GROUP;
+		registry_update(&session.registry, slot->record, STATE_BOUND, holder.options & ~OPTION_GROUP);
+	}
+}
+
+int engine_shutdown(int fd, int how)
+{
+	struct slot own, *slot = slot_of(fd);
+	struct sockaddr_storage unused;
+	uint32_t unused_length;
+	struct decision d = { 0 };
+	if (!session.profile || (session.mirror && !slot_used(slot)) || !slot_identify(fd, &own, &slot))
+		return real.shutdown(fd, how);
+	if (!session.mirror) {
+		claim_socket(&d, CALL_SHUTDOWN, fd, slot);
+		struct question question = question_of(CALL_SHUTDOWN, &d);
+		question.argument = how;
+		if (claim_before(&d, &question, &unused, &unused_length))
+			return d.verdict.error ? refuse(&d) : 0;
+	}
+	int result = real.shutdown(fd, how);
+	int saved = errno;
+	if (d.verdict.flags & VERDICT_UNBINDS)
+		unbind(&d);
+	else
+		left_listening(fd, slot);
+	errno = saved;
+	return claim_host_answer(CALL_SHUTDOWN, result);
+}

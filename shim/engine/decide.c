@@ -1,0 +1,371 @@
+/* SPDX-License-Identifier: MIT */
+#define _GNU_SOURCE
+#include "decide.h"
+
+#include <errno.h>
+#include <string.h>
+#include <sys/syscall.h>
+
+#include "../explain/explain.h"
+#include "../host/ask.h"
+#include "../host/diag.h"
+#include "../host/raw.h"
+#include "session.h"
+
+static const struct rule rule_host = {
+	"host/refused", "the host refuses it", NULL, "the running kernel's own answer",
+};
+static const struct rule rule_outside = {
+	"host/held-outside", "that socket is not known to fakebind, and the host does not share it",
+	"the other program also ran under fakebind, or let go of the port", "the running kernel's own answer",
+};
+static const struct rule rule_disagree = {
+	"host/disagree", "the host refuses what the rules allow", NULL, "the running kernel's own answer",
+};
+
+/* ---- is the holder still there, and what is it now? ---- */
+
+enum finding { FOUND_GONE, FOUND_THERE, FOUND_UNKNOWN };
+
+/* The kernel's facts replace the registry's; who bound it and how stays. */
+static void correct(struct holder *known, const struct holder *fact)
+{
+	memcpy(known->address, fact->address, sizeof known->address);
+	known->state = fact->state;
+	known->ifindex = fact->ifindex;
+}
+
+/* Through our own descriptor, if it is still the same socket: exact and cheap. */
+static bool look_at_own(struct holder *holder)
+{
+	if (holder->fd < 0 || holder->pid != own_pid() || ask_cookie(holder->fd) != holder->cookie)
+		return false;
+	if (holder->protocol == PROTOCOL_TCP) {
+		if (ask_option(holder->fd, SOL_SOCKET, SO_ACCEPTCONN) > 0)
+			holder->state = STATE_LISTENING;
+		else
+			holder->state = ask_connected(holder->fd) ? STATE_CONNECTED : STATE_BOUND;
+	}
+	if (session.mirror) {
+		holder->options &= ~(OPTION_REUSEADDR | OPTION_REUSEPORT);
+		holder->options |= ask_option(holder->fd, SOL_SOCKET, SO_REUSEADDR) > 0 ? OPTION_REUSEADDR : 0;
+		holder->options |= ask_option(holder->fd, SOL_SOCKET, SO_REUSEPORT) > 0 ? OPTION_REUSEPORT : 0;
+	}
+	struct holder name = *holder;
+	return ask_name(holder->fd, &name) == 0 && name.port == holder->port && (correct(holder, &name), true);
+}
+
+struct search {
+	uint64_t cookie;
+	bool found;
+	struct holder fact;
+};
+
+static bool match_cookie(void *context, const struct diag_socket *socket)
+{
+	struct search *search = context;
+	if (socket->holder.cookie != search->cookie)
+		return true;
+	search->found = true;
+	search->fact = socket->holder;
+	return false;
+}
+
+static enum finding look(struct holder *holder)
+{
+	struct search search = { .cookie = holder->cookie };
+	if (holder->cookie == 0)
+		return FOUND_UNKNOWN;
+	if (look_at_own(holder))
+		return FOUND_THERE;
+	if (holder->state == STATE_LISTENING)
+		diag_dump(holder->protocol, holder->port, DIAG_LISTENING, match_cookie, &search);
+	if (!search.found && diag_dump(holder->protocol, holder->port, DIAG_ALL, match_cookie, &search) < 0)
+		return FOUND_UNKNOWN;
+	if (search.found) {
+		correct(holder, &search.fact);
+		return FOUND_THERE;
+	}
+	return holder->protocol == PROTOCOL_UDP || diag_complete() ? FOUND_GONE : FOUND_UNKNOWN;
+}
+
+/* ---- judging ---- */
+
+/* What was found out about blamed holders during one decision. */
+#define FACTS 16
+struct facts {
+	unsigned count;
+	struct holder of[FACTS]; /* by reference */
+};
+
+static const struct holder *fact_of(const struct facts *facts, const struct holder *holder)
+{
+	for (unsigned i = 0; i < facts->count; i++)
+		if (facts->of[i].reference == holder->reference)
+			return &facts->of[i];
+	return NULL;
+}
+
+/* What one walk over the bucket came by, beside the verdict. */
+struct walk {
+	struct memory memory;
+	struct holder source; /* of the memory */
+	bool sure;            /* there is a holder that nobody let go of */
+};
+
+/* Would a plain bind of the claim fail if this holder were there? */
+static bool stands_in_the_way(const struct decision *d, const struct holder *holder)
+{
+	return holder->state != STATE_ANCHOR && holder->protocol == d->claim.protocol && holder->port == d->claim.port &&
+	       linux_overlaps(&d->claim, holder);
+}
+
+static void judge_bucket(struct decision *d, const struct facts *facts, struct walk *walk)
+{
+	struct judgement judgement;
+	struct holder holder;
+	struct cursor cursor;
+	bool doubtful;
+	walk->sure = false;
+	registry_memory(&session.registry, d->bucket, &walk->memory, &walk->source);
+	judge_begin(&judgement, session.profile, d->call, &d->claim, &walk->memory);
+	registry_first(&session.registry, d->bucket, d->turn.record, &cursor);
+	while (registry_next(&session.registry, &cursor, &holder, &doubtful)) {
+		const struct holder *fact = fact_of(facts, &holder);
+		walk->sure |= fact || !doubtful;
+		if (d->probe && doubtful && !fact && stands_in_the_way(d, &holder))
+			continue;
+		judge_holder(&judgement, fact ? fact : &holder);
+	}
+	judge_end(&judgement, &d->verdict);
+}
+
+static bool any_owner(void *found, const struct diag_socket *socket)
+{
+	(void)socket;
+	*(bool *)found = true;
+	return false;
+}
+
+/* What a port remembers ends with its last owner, and nothing tells us when that was.  The kernel is asked
+ * only where it would change something now or for the next. */
+static bool forgot(struct decision *d, const struct walk *walk)
+{
+	bool found = false;
+	if (!walk->memory.flags || !walk->memory.source || walk->sure || d->call != CALL_BIND || d->turn.state != TURN_TAKEN)
+		return false;
+	if (!(d->claim.options & OPTION_REUSEPORT) || !memcmp(walk->source.address, d->claim.address, sizeof d->claim.address))
+		return false;
+	if (diag_dump(d->claim.protocol, d->claim.port, DIAG_ALL, any_owner, &found) < 0 || found || !diag_complete())
+		return false;
+	registry_forget(&session.registry, &d->turn);
+	return true;
+}
+
+/* A mirrored host needs no record of what this very process closed: if a child still has it, the host
+ * knows.  Our descriptor tells, and its number may be the claim's own by now. */
+static bool closed_by_us(const struct decision *d, const struct holder *holder)
+{
+	if (!session.mirror || holder->pid != own_pid() || holder->options & OPTION_SHARED || holder->fd < 0)
+		return false;
+	return holder->fd == d->fd ? holder->cookie != d->claim.cookie : ask_cookie(holder->fd) != holder->cookie;
+}
+
+/* Looks for the holder that would be blamed.  True: something is new, judge again. */
+static bool look_at_blamed(struct decision *d, struct facts *facts)
+{
+	const struct verdict *verdict = &d->verdict;
+	/* An anchor is no socket: nobody to look for. */
+	if (verdict->error == 0 || !verdict->blamed || verdict->holder.state == STATE_ANCHOR)
+		return false;
+	if (fact_of(facts, &verdict->holder) || facts->count == FACTS)
+		return false;
+	struct holder holder = verdict->holder;
+	if (closed_by_us(d, &holder))
+		return registry_remove(&session.registry, holder.reference);
+	switch (look(&holder)) {
+	case FOUND_GONE:
+		return registry_remove(&session.registry, holder.reference);
+	case FOUND_THERE:
+		facts->of[facts->count++] = holder;
+		return true;
+	default:
+		return false;
+	}
+}
+
+void decide(struct decision *d)
+{
+	struct facts facts = { 0 };
+	struct walk walk;
+	do
+		judge_bucket(d, &facts, &walk);
+	while (look_at_blamed(d, &facts) || forgot(d, &walk));
+}
+
+void decide_bind(struct decision *d)
+{
+	const struct facts none = { 0 };
+	struct walk walk;
+	d->probe = false;
+	for (;;) {
+		judge_bucket(d, &none, &walk);
+		const struct holder *blame = &d->verdict.holder;
+		if (d->verdict.error == 0 || !d->verdict.blamed || !stands_in_the_way(d, blame))
+			break;
+		if (!closed_by_us(d, blame) || !registry_remove(&session.registry, blame->reference))
+			break;
+	}
+	if (d->verdict.error && d->verdict.blamed) {
+		d->probe = true;
+		judge_bucket(d, &none, &walk);
+		d->probe = d->verdict.error == 0;
+	}
+	if (!d->probe)
+		decide(d);
+}
+
+/* ---- forgetting ---- */
+
+#define TOLERATED 16 /* doubtful records of a bucket before the kernel is asked about all of them */
+
+static bool confirm(void *bucket, const struct diag_socket *socket)
+{
+	struct holder record;
+	reference known = registry_find(&session.registry, *(uint32_t *)bucket, socket->holder.cookie, &record);
+	if (known)
+		registry_confirm(&session.registry, known);
+	return true;
+}
+
+/* Removes what nobody has open any more: all that is doubtful still after the kernel named those it has. */
+static void reap(struct decision *d)
+{
+	struct holder holder;
+	struct cursor cursor;
+	bool doubtful;
+	if (d->claim.protocol == PROTOCOL_TCP && !diag_complete())
+		return;
+	if (diag_dump(d->claim.protocol, d->claim.port, DIAG_ALL, confirm, &d->bucket) < 0)
+		return;
+	registry_first(&session.registry, d->bucket, d->turn.record, &cursor);
+	while (registry_next(&session.registry, &cursor, &holder, &doubtful))
+		if (doubtful && holder.state != STATE_ANCHOR && holder.protocol == d->claim.protocol && holder.port == d->claim.port)
+			registry_remove(&session.registry, holder.reference);
+}
+
+void decide_sweep(struct decision *d)
+{
+	struct holder holder;
+	struct cursor cursor;
+	bool doubtful;
+	unsigned left = 0;
+	registry_first(&session.registry, d->bucket, d->turn.record, &cursor);
+	while (registry_next(&session.registry, &cursor, &holder, &doubtful)) {
+		if (holder.state == STATE_ANCHOR || holder.protocol != d->claim.protocol || holder.port != d->claim.port)
+			continue;
+		if (d->plain && linux_overlaps(&d->claim, &holder))
+			registry_remove(&session.registry, holder.reference);
+		else
+			left += doubtful;
+	}
+	if (left > TOLERATED)
+		reap(d);
+}
+
+/* ---- the host said no ---- */
+
+struct suspects {
+	const struct decision *d;
+	bool any, known; /* known: the registry has the blamed socket as it is, so the rules allowed it */
+	struct holder blame;
+	uint32_t inode;
+};
+
+/* Whom to blame of several: a socket that somebody has open says more than a remnant. */
+static bool is_better(const struct suspects *suspects, const struct holder *holder, bool known)
+{
+	if (!suspects->any || suspects->known != known)
+		return !suspects->any || suspects->known;
+	return holder->state < suspects->blame.state;
+}
+
+static bool suspect(void *context, const struct diag_socket *socket)
+{
+	struct suspects *suspects = context;
+	const struct decision *d = suspects->d;
+	struct holder holder = socket->holder, record;
+	if (holder.cookie == d->claim.cookie || !linux_overlaps(&d->claim, &holder))
+		return true;
+	bool known = registry_find(&session.registry, d->bucket, holder.cookie, &record) != 0;
+	if (known) {
+		/* connect() moves a socket to another address, and no call of ours says so. */
+		known = record.state == holder.state && !memcmp(record.address, holder.address, sizeof record.address);
+		holder.options |= record.options;
+		holder.pid = record.pid;
+		holder.fd = record.fd;
+	}
+	if (is_better(suspects, &holder, known)) {
+		suspects->blame = holder;
+		suspects->inode = socket->inode;
+		suspects->known = known;
+	}
+	suspects->any = true;
+	return true;
+}
+
+void decide_host_refused(struct decision *d, int error)
+{
+	struct suspects suspects = { .d = d };
+	d->verdict = (struct verdict){ .rule = &rule_host };
+	d->verdict.error = session.profile->family->error(session.profile, d->call, error);
+	if (error != EADDRINUSE || session.explain == EXPLAIN_NOTHING)
+		return;
+	if (diag_dump(d->claim.protocol, d->claim.port, DIAG_ALL, suspect, &suspects) < 0)
+		return;
+	if (!suspects.any)
+		return;
+	if (suspects.known) {
+		d->verdict.rule = &rule_disagree;
+		return;
+	}
+	struct holder *blame = &suspects.blame;
+	bool registered = blame->pid != 0;
+	if (!registered)
+		blame->pid = ask_owner_of_inode(suspects.inode, &blame->fd);
+	d->verdict.blamed = true;
+	d->verdict.holder = *blame;
+	d->strange = !registered;
+	if (!registered && (blame->state == STATE_BOUND || blame->state == STATE_LISTENING)) {
+		d->outside = true;
+		d->verdict.rule = &rule_outside;
+		return;
+	}
+	/* A child or a remnant: the rules know its name. */
+	struct judgement judgement;
+	struct verdict verdict;
+	judge_begin(&judgement, session.profile, d->call, &d->claim, NULL);
+	judge_holder(&judgement, blame);
+	judge_end(&judgement, &verdict);
+	if (verdict.error)
+		d->verdict.rule = verdict.rule;
+}
+
+/* ---- saying it ---- */
+
+void decide_explain(const struct decision *d, int error)
+{
+	char line[1024];
+	struct explanation e = {
+		.profile = session.profile, .call = d->call, .fd = d->fd, .claim = &d->claim,
+		.verdict = &d->verdict, .error = error, .outside = d->outside, .strange = d->strange,
+	};
+	if (session.explain == EXPLAIN_NOTHING || (error == 0 && session.explain != EXPLAIN_ALL))
+		return;
+	e.pid = own_pid();
+	ask_program(e.pid, e.program);
+	if (d->verdict.blamed && d->verdict.holder.pid)
+		ask_program(d->verdict.holder.pid, e.holder_program);
+	size_t length = explain_line(line, sizeof line, &e);
+	raw_call(SYS_write, 2, (long)line, (long)length);
+}

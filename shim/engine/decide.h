@@ -1,0 +1,41 @@
+/* SPDX-License-Identifier: MIT */
+/* From a claim to a verdict: the rules over the registry's holders, with the kernel's word on anyone
+ * who would be blamed.  A refusal is never given on the registry's word alone. */
+#ifndef FAKEBIND_DECIDE_H
+#define FAKEBIND_DECIDE_H
+
+#include "../rules/rules.h"
+#include "sockets.h"
+
+struct decision {
+	enum call call;
+	int fd;
+	struct slot *slot;
+	struct holder claim;
+	uint32_t bucket;
+	struct turn turn;
+	struct verdict verdict;
+	bool probe;   /* refused only if a doubtful holder is still there: a plain bind tells */
+	bool plain;   /* the host bound it with no option set: nobody overlaps */
+	bool outside; /* refused by the host for somebody the registry does not know */
+	bool strange; /* the holder's options are not known */
+};
+
+/* Judges d->claim over the bucket, the turn being held (or given up); fills d->verdict.  Holders proven
+ * gone are removed on the way. */
+void decide(struct decision *d);
+
+/* The same for a bind that can be tried: where only doubtful holders on the claim's own place stand against it,
+ * the kernel is not asked for them.  Sets d->probe, and the verdict as if they were gone. */
+void decide_bind(struct decision *d);
+
+/* The host refused what the rules allowed.  Finds out who it was, as far as somebody wants to know. */
+void decide_host_refused(struct decision *d, int error);
+
+/* The host allowed it: forget the records that this proves gone. */
+void decide_sweep(struct decision *d);
+
+/* Says what was decided, if the user asked for it.  error: what the program sees. */
+void decide_explain(const struct decision *d, int error);
+
+#endif

@@ -1,0 +1,90 @@
+/* SPDX-License-Identifier: MIT */
+/* Descriptors come and go.  No call here may fail, wait or cost anything for what is not a socket of ours. */
+#define _GNU_SOURCE
+#include <errno.h>
+#include <netinet/in.h>
+#include <linux/close_range.h>
+
+#include "../host/real.h"
+#include "claim.h"
+#include "engine.h"
+#include "session.h"
+
+static int protocol_of(int type, int protocol)
+{
+	if (protocol)
+		return protocol;
+	type &= ~(SOCK_CLOEXEC | SOCK_NONBLOCK);
+	return type == SOCK_STREAM ? IPPROTO_TCP : type == SOCK_DGRAM ? IPPROTO_UDP : 0;
+}
+
+int engine_socket(int domain, int type, int protocol)
+{
+	if (!session.profile)
+		return real.socket(domain, type, protocol);
+	if (!session.mirror && (domain == AF_INET || domain == AF_INET6)) {
+		struct sockaddr_storage unused;
+		uint32_t unused_length;
+		struct decision d = { .call = CALL_SOCKET, .fd = -1 };
+		const struct question question = {
+			.call = CALL_SOCKET, .profile = session.profile, .domain = (uint8_t)domain,
+			.protocol = protocol_of(type, protocol) == IPPROTO_UDP ? PROTOCOL_UDP : PROTOCOL_TCP, .argument = type,
+		};
+		if (claim_before(&d, &question, &unused, &unused_length) && d.verdict.error)
+			return refuse(&d);
+	}
+	int fd = real.socket(domain, type, protocol);
+	slot_socket(fd, domain, protocol_of(type, protocol));
+	return fd;
+}
+
+int engine_close(int fd)
+{
+	if (slot_used(slot_of(fd)))
+		slot_drop(fd);
+	int result = real.close(fd);
+	return session.profile ? claim_host_answer(CALL_CLOSE, result) : result;
+}
+
+int engine_close_range(unsigned first, unsigned last, int flags)
+{
+	if (session.profile && !((unsigned)flags & CLOSE_RANGE_CLOEXEC))
+		slot_drop_range(first, last);
+	return real.close_range(first, last, flags);
+}
+
+void engine_closefrom(int first)
+{
+	if (session.profile)
+		slot_drop_range(first < 0 ? 0 : (unsigned)first, ~0u);
+	real.closefrom(first);
+}
+
+void engine_duplicated(int fd, int made)
+{
+	int saved = errno;
+	if (made >= 0 && session.profile)
+		slot_copy(fd, made);
+	errno = saved;
+}
+
+int engine_dup(int fd)
+{
+	int made = real.dup(fd);
+	engine_duplicated(fd, made);
+	return made;
+}
+
+int engine_dup2(int fd, int onto)
+{
+	int made = real.dup2(fd, onto);
+	engine_duplicated(fd, made);
+	return made;
+}
+
+int engine_dup3(int fd, int onto, int flags)
+{
+	int made = real.dup3(fd, onto, flags);
+	engine_duplicated(fd, made);
+	return made;
+}

@@ -1,0 +1,94 @@
+/* SPDX-License-Identifier: MIT */
+#define _GNU_SOURCE
+#include <errno.h>
+
+#include "../host/ask.h"
+#include "../host/permit.h"
+#include "../host/real.h"
+#include "claim.h"
+#include "engine.h"
+#include "session.h"
+
+static int host_failed(struct decision *d)
+{
+	decide_host_refused(d, errno);
+	return refuse(d);
+}
+
+/* listen() on a socket without a port: the host chooses one. */
+static int listen_unbound(struct decision *d, int backlog)
+{
+	int saved = errno;
+	if (!session.mirror)
+		permit_reuse(d->fd, &d->claim);
+	if (real.listen(d->fd, backlog) < 0) {
+		errno = claim_error(CALL_LISTEN, errno);
+		return -1;
+	}
+	if (ask_name(d->fd, &d->claim) == 0 && d->claim.port != 0) {
+		d->bucket = claim_bucket(d->claim.protocol, d->claim.port);
+		registry_claim(&session.registry, d->bucket, &d->claim, &d->turn);
+		d->claim.state = STATE_LISTENING;
+		d->slot->record = registry_commit(&session.registry, &d->turn, &d->claim, MEMORY_CLAIM, 0);
+		d->slot->flags |= SLOT_AUTOBOUND;
+	}
+	errno = saved;
+	return 0;
+}
+
+/* Connected and listening sockets never come to a conflict: the host knows what they get. */
+static bool is_past_conflicts(int fd)
+{
+	return ask_option(fd, SOL_SOCKET, SO_ACCEPTCONN) > 0 || ask_connected(fd);
+}
+
+static int listen_bound(struct decision *d, int backlog)
+{
+	int saved = errno;
+	registry_retake(&session.registry, d->slot->record, &d->turn);
+	d->bucket = d->turn.bucket;
+	if (d->turn.state == TURN_NONE)
+		return real.listen(d->fd, backlog);
+	decide(d);
+	if (d->verdict.error && !is_past_conflicts(d->fd)) {
+		registry_abandon(&session.registry, &d->turn);
+		return refuse(d);
+	}
+	if (real.listen(d->fd, backlog) < 0) {
+		registry_abandon(&session.registry, &d->turn);
+		return host_failed(d);
+	}
+	d->claim.state = STATE_LISTENING;
+	registry_commit(&session.registry, &d->turn, &d->claim, d->verdict.memory, d->verdict.memory_flags);
+	decide_explain(d, 0);
+	errno = saved;
+	return 0;
+}
+
+int engine_listen(int fd, int backlog)
+{
+	struct slot own, *slot;
+	struct sockaddr_storage unused;
+	uint32_t unused_length;
+	struct decision d = { 0 };
+	if (!session.profile || !slot_identify(fd, &own, &slot))
+		return real.listen(fd, backlog);
+	if (slot->protocol == PROTOCOL_UDP && session.mirror)
+		return real.listen(fd, backlog);
+	if (!session.mirror && slot->record && slot->cookie != ask_cookie(fd) && !slot_refresh(fd, &own, &slot))
+		return real.listen(fd, backlog);
+	claim_socket(&d, CALL_LISTEN, fd, slot);
+	bool known = slot->record && registry_get(&session.registry, slot->record, &d.claim);
+	if (known && session.mirror && d.claim.state == STATE_LISTENING)
+		return real.listen(fd, backlog); /* only the backlog changes */
+	if (!session.mirror) {
+		const struct question question = {
+			.call = CALL_LISTEN, .profile = session.profile, .domain = slot->domain, .protocol = slot->protocol,
+			.state = claim_state(fd, slot), .options = slot->options, .argument = backlog,
+		};
+		if (claim_before(&d, &question, &unused, &unused_length))
+			return d.verdict.error ? refuse(&d) : 0;
+	}
+	d.claim.fd = fd;
+	return known ? listen_bound(&d, backlog) : listen_unbound(&d, backlog);
+}

@@ -1,0 +1,155 @@
+/* SPDX-License-Identifier: MIT */
+#define _GNU_SOURCE
+#include <errno.h>
+#include <netinet/in.h>
+#include <string.h>
+
+#include "../host/ask.h"
+#include "../host/real.h"
+#include "claim.h"
+#include "engine.h"
+#include "session.h"
+
+#ifndef SO_BINDTOIFINDEX
+#define SO_BINDTOIFINDEX 62
+#endif
+
+/* The options a rule may ask for. */
+static bool matters(int level, int name)
+{
+	if (level != SOL_SOCKET)
+		return false;
+	switch (name) {
+	case SO_REUSEADDR:
+	case SO_REUSEPORT:
+	case SO_BINDTODEVICE:
+	case SO_BINDTOIFINDEX:
+	case SO_ATTACH_REUSEPORT_CBPF:
+	case SO_ATTACH_REUSEPORT_EBPF:
+		return true;
+	default:
+		return false;
+	}
+}
+
+/* A holder's options change for everyone who is judged after this. */
+static void publish(int fd, const struct slot *slot)
+{
+	struct holder holder;
+	struct turn turn = { 0 };
+	if (!slot->record || slot->cookie != ask_cookie(fd) || !registry_get(&session.registry, slot->record, &holder))
+		return;
+	bool shares = slot->options & OPTION_REUSEPORT & ~holder.options;
+	holder.options = (holder.options & ~(OPTION_REUSEADDR | OPTION_REUSEPORT)) | slot->options;
+	if (!shares) {
+		registry_update(&session.registry, slot->record, holder.state, holder.options);
+		return;
+	}
+	/* From now on it matters whose it is. */
+	holder.uid = ask_uid(fd);
+	registry_retake(&session.registry, slot->record, &turn);
+	registry_commit(&session.registry, &turn, &holder, MEMORY_KEEP, 0);
+}
+
+static void set_flag(uint32_t *options, uint32_t flag, bool on)
+{
+	*options = on ? *options | flag : *options & ~flag;
+}
+
+/* The host took it; remember what the program wants. */
+static void note(int fd, struct slot *slot, int name, const void *value)
+{
+	int number;
+	switch (name) {
+	case SO_REUSEADDR:
+	case SO_REUSEPORT:
+		memcpy(&number, value, sizeof number);
+		set_flag(&slot->options, name == SO_REUSEADDR ? OPTION_REUSEADDR : OPTION_REUSEPORT, number != 0);
+		publish(fd, slot);
+		break;
+	case SO_BINDTODEVICE:
+	case SO_BINDTOIFINDEX:
+		slot->flags |= SLOT_DEVICE;
+		break;
+	default: /* a program attached before UDP's bind() or TCP's listen() makes the socket a group's only member */
+		if (!slot->record || slot->protocol == PROTOCOL_TCP)
+			slot->options |= OPTION_GROUP;
+		publish(fd, slot);
+	}
+}
+
+/* True: the profile's own answer is final. */
+static bool answered(const struct option_question *question, int fd, struct slot *slot, struct option_answer *answer)
+{
+	struct decision d = { .call = question->call, .fd = fd };
+	*answer = (struct option_answer){ .passes = true };
+	session.profile->family->option(question, answer);
+	if (answer->passes)
+		return false;
+	if (question->call == CALL_SETSOCKOPT && answer->error == 0) {
+		slot->options = answer->options;
+		publish(fd, slot);
+	}
+	d.verdict = (struct verdict){ .error = answer->error, .flags = answer->flags, .rule = answer->rule };
+	if (answer->error && answer->rule)
+		decide_explain(&d, answer->error);
+	return true;
+}
+
+static struct option_question question_of(enum call call, int fd, const struct slot *slot, int level, int name)
+{
+	return (struct option_question){
+		.call = call, .profile = session.profile, .domain = slot->domain, .protocol = slot->protocol,
+		.state = claim_state(fd, slot), .options = slot->options, .level = level, .name = name,
+	};
+}
+
+int engine_setsockopt(int fd, int level, int name, const void *value, socklen_t length)
+{
+	struct slot own, *slot;
+	if (!session.profile || (session.mirror && !matters(level, name)) || !slot_identify(fd, &own, &slot))
+		return real.setsockopt(fd, level, name, value, length);
+	if (session.mirror) {
+		int result = real.setsockopt(fd, level, name, value, length);
+		if (result == 0) /* value was read: it is as long as the option wants */
+			note(fd, slot, name, value);
+		return result;
+	}
+	if (length > 256 || !ask_readable(value, length < 8 ? 8 : length))
+		return real.setsockopt(fd, level, name, value, length);
+	struct option_question question = question_of(CALL_SETSOCKOPT, fd, slot, level, name);
+	struct option_answer answer;
+	question.value = value;
+	question.length = length;
+	if (!answered(&question, fd, slot, &answer)) {
+		int result = real.setsockopt(fd, level, name, value, length);
+		if (result == 0 && matters(level, name))
+			note(fd, slot, name, value);
+		return claim_host_answer(CALL_SETSOCKOPT, result);
+	}
+	if (answer.error) {
+		errno = answer.error;
+		return -1;
+	}
+	return 0;
+}
+
+int engine_getsockopt(int fd, int level, int name, void *value, socklen_t *length)
+{
+	struct slot own, *slot;
+	if (!session.profile || session.mirror || !slot_identify(fd, &own, &slot) || !ask_readable(length, 8))
+		return real.getsockopt(fd, level, name, value, length);
+	struct option_question question = question_of(CALL_GETSOCKOPT, fd, slot, level, name);
+	struct option_answer answer;
+	question.length = *length;
+	if (!answered(&question, fd, slot, &answer))
+		return claim_host_answer(CALL_GETSOCKOPT, real.getsockopt(fd, level, name, value, length));
+	if (answer.error) {
+		errno = answer.error;
+		return -1;
+	}
+	if (answer.length == 0)
+		return 0;
+	/* The kernel writes for us: a bad pointer is EFAULT, not a signal. */
+	return tell_memory(value, answer.value, answer.length) && tell_memory(length, &answer.length, sizeof *length) ? 0 : (errno = EFAULT, -1);
+}

@@ -1,0 +1,27 @@
+/* SPDX-License-Identifier: MIT */
+/* What this process runs under: the profile, the registry, and how much is to be said. */
+#ifndef FAKEBIND_SESSION_H
+#define FAKEBIND_SESSION_H
+
+#include "../registry/registry.h"
+#include "../rules/rules.h"
+
+enum explain_level { EXPLAIN_NOTHING, EXPLAIN_REFUSALS, EXPLAIN_ALL };
+
+struct session {
+	const struct profile *profile; /* NULL: every call passes untouched */
+	struct registry registry;
+	enum explain_level explain;
+	bool mirror;       /* trait host = mirror */
+	bool any_address;  /* trait foreign_address = bound */
+};
+
+extern struct session session;
+
+/* Reads FAKEBIND_* and maps the registry.  On bad values: one line on stderr, and calls pass. */
+void session_start(void);
+
+/* One line on stderr, without stdio or allocation; safe in a signal handler.  Ends in NULL. */
+void session_say(const char *first, ...);
+
+#endif

@@ -1,0 +1,168 @@
+/* SPDX-License-Identifier: MIT */
+#define _GNU_SOURCE
+#include "sockets.h"
+
+#include <netinet/in.h>
+#include <stdatomic.h>
+#include <string.h>
+#include <sys/mman.h>
+#include <sys/syscall.h>
+
+#include "../host/ask.h"
+#include "../host/raw.h"
+#include "session.h"
+
+static struct slot slots[SLOT_COUNT];
+static _Atomic unsigned highest; /* one more than the highest number ever cached: bounds close_range() */
+
+struct slot *slot_of(int fd)
+{
+	return fd >= 0 && fd < SLOT_COUNT ? &slots[fd] : NULL;
+}
+
+static void cache(int fd, const struct slot *value)
+{
+	struct slot *slot = slot_of(fd);
+	if (!slot)
+		return;
+	*slot = *value;
+	unsigned seen = highest;
+	while (seen <= (unsigned)fd && !atomic_compare_exchange_weak(&highest, &seen, (unsigned)fd + 1))
+		;
+}
+
+void slot_fresh(int fd)
+{
+	struct slot *slot = slot_of(fd);
+	if (slot_used(slot))
+		slot->flags = 0;
+}
+
+static bool is_tracked(int domain, int protocol)
+{
+	return (domain == AF_INET || domain == AF_INET6) && (protocol == IPPROTO_TCP || protocol == IPPROTO_UDP);
+}
+
+void slot_socket(int fd, int domain, int protocol)
+{
+	if (!is_tracked(domain, protocol)) {
+		slot_fresh(fd);
+		return;
+	}
+	cache(fd, &(struct slot){ .domain = (uint8_t)domain,
+				  .protocol = protocol == IPPROTO_TCP ? PROTOCOL_TCP : PROTOCOL_UDP,
+				  .flags = SLOT_SOCKET });
+}
+
+void slot_drop(int fd)
+{
+	struct slot *slot = slot_of(fd);
+	if (!slot_used(slot))
+		return;
+	slot->flags = 0;
+	if (slot->record)
+		registry_let_go(&session.registry, slot->record);
+}
+
+void slot_drop_range(unsigned first, unsigned last)
+{
+	unsigned end = highest;
+	for (unsigned fd = first; fd < end && fd <= last; fd++)
+		slot_drop((int)fd);
+}
+
+void slot_copy(int from, int to)
+{
+	struct slot *source = slot_of(from), *target = slot_of(to);
+	if (from == to || (!slot_used(source) && !slot_used(target)) || in_vfork_child())
+		return;
+	slot_drop(to);
+	if (!slot_used(source))
+		return;
+	if (source->record && !(source->options & OPTION_SHARED)) {
+		struct holder holder;
+		source->options |= OPTION_SHARED;
+		if (registry_get(&session.registry, source->record, &holder))
+			registry_update(&session.registry, source->record, holder.state, holder.options | OPTION_SHARED);
+	}
+	cache(to, source);
+}
+
+/* What the kernel knows of a descriptor that the cache does not. */
+static bool from_kernel(int fd, struct slot *slot)
+{
+	int domain = ask_option(fd, SOL_SOCKET, SO_DOMAIN);
+	int protocol = ask_option(fd, SOL_SOCKET, SO_PROTOCOL);
+	struct holder name = { .domain = (uint8_t)domain };
+	memset(slot, 0, sizeof *slot);
+	if (!is_tracked(domain, protocol))
+		return false;
+	slot->domain = (uint8_t)domain;
+	slot->protocol = protocol == IPPROTO_TCP ? PROTOCOL_TCP : PROTOCOL_UDP;
+	slot->flags = SLOT_SOCKET | SLOT_DEVICE;
+	slot->cookie = ask_cookie(fd);
+	if (session.mirror && ask_option(fd, SOL_SOCKET, SO_REUSEADDR) > 0)
+		slot->options |= OPTION_REUSEADDR;
+	if (session.mirror && ask_option(fd, SOL_SOCKET, SO_REUSEPORT) > 0)
+		slot->options |= OPTION_REUSEPORT;
+	if (ask_name(fd, &name) == 0 && name.port != 0) {
+		struct holder holder;
+		uint32_t bucket = session.profile->family->bucket(session.profile, slot->protocol, name.port);
+		slot->record = registry_find(&session.registry, bucket, slot->cookie, &holder);
+		if (slot->record)
+			slot->options = holder.options;
+	}
+	return true;
+}
+
+bool slot_refresh(int fd, struct slot *own, struct slot **found)
+{
+	struct slot *slot = slot_of(fd);
+	if (!from_kernel(fd, own)) {
+		slot_fresh(fd);
+		return false;
+	}
+	*found = own;
+	if (slot && !in_vfork_child()) {
+		cache(fd, own);
+		*found = slot;
+	}
+	return true;
+}
+
+bool slot_identify(int fd, struct slot *own, struct slot **found)
+{
+	struct slot *slot = slot_of(fd);
+	if (!slot_used(slot))
+		return slot_refresh(fd, own, found);
+	*found = slot;
+	return true;
+}
+
+/* The pid on a page that the kernel empties in a fork child (MADV_WIPEONFORK, Linux >= 4.14), but not in a
+ * vfork child, which has its parent's memory. */
+static uint32_t *pid_page(void)
+{
+	static _Atomic(uint32_t *) page;
+	uint32_t *mine = page;
+	if (!mine) {
+		mine = mmap(NULL, 4096, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
+		if (mine == MAP_FAILED || madvise(mine, 4096, MADV_WIPEONFORK) < 0)
+			return NULL;
+		page = mine;
+	}
+	if (*mine == 0)
+		*mine = (uint32_t)raw_call(SYS_getpid, 0);
+	return mine;
+}
+
+uint32_t own_pid(void)
+{
+	uint32_t *page = pid_page();
+	return page ? *page : (uint32_t)raw_call(SYS_getpid, 0);
+}
+
+bool in_vfork_child(void)
+{
+	return own_pid() != (uint32_t)raw_call(SYS_getpid, 0);
+}

@@ -1,0 +1,49 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * What this process knows of its descriptors: a cache, never the truth.  libc closes descriptors
+ * behind our back (fclose), programs make raw system calls, others arrive by SCM_RIGHTS; so an empty
+ * slot means "ask the kernel", and a full one is verified by cookie wherever it could refuse a call.
+ */
+#ifndef FAKEBIND_SOCKETS_H
+#define FAKEBIND_SOCKETS_H
+
+#include "../registry/registry.h"
+
+#define SLOT_COUNT 65536 /* higher descriptors always ask the kernel */
+
+#define SLOT_SOCKET 0x1u   /* a TCP or UDP socket over IPv4 or IPv6 */
+#define SLOT_DEVICE 0x2u   /* a device option was set: ask before a bind */
+#define SLOT_AUTOBOUND 0x4u /* listen() chose its port */
+
+struct slot {
+	uint64_t cookie;  /* 0: not asked yet */
+	reference record; /* 0: not bound, as far as we know */
+	uint32_t options; /* OPTION_* as the program set them */
+	uint8_t domain, protocol, flags, spare;
+};
+
+/* NULL for descriptors the cache has no room for. */
+struct slot *slot_of(int fd);
+static inline bool slot_used(const struct slot *slot) { return slot && slot->flags; }
+
+/* A new descriptor: forget what an older one of this number was. */
+void slot_fresh(int fd);
+void slot_socket(int fd, int domain, int protocol);
+/* This process lets go of a descriptor (before the kernel call). */
+void slot_drop(int fd);
+void slot_drop_range(unsigned first, unsigned last);
+void slot_copy(int from, int to);
+
+/* The socket behind fd: from the cache, else from the kernel.  False: not a TCP or UDP socket.
+ * The result may be `own` (when the cache has no place) or the slot itself. */
+bool slot_identify(int fd, struct slot *own, struct slot **found);
+/* Throw away what is cached and ask again. */
+bool slot_refresh(int fd, struct slot *own, struct slot **found);
+
+/* This process; in a vfork child its parent.  No system call after the first. */
+uint32_t own_pid(void);
+
+/* A vfork child shares our memory but not our descriptors. */
+bool in_vfork_child(void);
+
+#endif

@@ -1,0 +1,40 @@
+/* SPDX-License-Identifier: MIT */
+/* Short questions to the kernel about one descriptor, by raw system calls: no cancellation point, no
+ * interposed symbol, errno untouched.  Negative results are -errno. */
+#ifndef FAKEBIND_ASK_H
+#define FAKEBIND_ASK_H
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+#include <sys/socket.h>
+
+#include "../rules/rules.h"
+
+/* SO_COOKIE (net/core/sock_diag.c, Linux >= 4.12): never reused while the kernel runs; 0 on failure. */
+uint64_t ask_cookie(int fd);
+/* An int option, or -errno (which no option we ask for can be). */
+int ask_option(int fd, int level, int name);
+int tell_option(int fd, int level, int name, int value);
+/* Local address, port and scope into holder; 0 or -errno. */
+int ask_name(int fd, struct holder *holder);
+bool ask_connected(int fd);
+/* st_uid of the socket: its creator's effective uid, or what fchown made of it. */
+uint32_t ask_uid(int fd);
+/* Can `length` bytes at address be read?  Asked without touching them. */
+bool ask_readable(const void *address, size_t length);
+/* Writes to the program's memory; false where it cannot be written. */
+bool tell_memory(void *to, const void *from, size_t length);
+/* Name of a running program (at most 15 bytes); false if /proc does not tell. */
+bool ask_program(uint32_t pid, char name[16]);
+/* Who has a descriptor of the socket with this inode: pid (0: nobody found) and its fd there. */
+uint32_t ask_owner_of_inode(uint32_t inode, int *fd);
+/* Which network namespace this process is in; 0 if /proc does not tell. */
+uint64_t ask_netns(void);
+/* Where the main thread's stack ends; called once, from the constructor. */
+void ask_start(char **environment);
+
+/* Takes an address apart the way bind() of this domain reads it; false: too short or of another family. */
+bool address_parse(uint8_t domain, const struct sockaddr_storage *, socklen_t length, struct holder *);
+
+#endif
