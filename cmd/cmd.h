@@ -1,0 +1,46 @@
+/* SPDX-License-Identifier: MIT */
+/* What the files of the `fakebind` command share.  One subcommand is one file with an x_main(). */
+#ifndef FAKEBIND_CMD_H
+#define FAKEBIND_CMD_H
+
+#include "shim/rules/rules.h"
+
+/* Exit statuses of the launcher itself, as env(1) has them; every other one is the program's. */
+#define EXIT_OURS 125       /* fakebind could not do its part, or refuses to */
+#define EXIT_CANNOT_RUN 126 /* the program is there but cannot be run */
+#define EXIT_NOT_FOUND 127
+
+int run_main(int argc, char **argv);
+int profiles_main(int argc, char **argv);
+
+/* "fakebind: ..." on stderr. */
+void complain(const char *format, ...) __attribute__((format(printf, 1, 2)));
+/* Says so; returns the exit status for this errno. */
+int cannot_run(const char *command, int error);
+/* 1 after an error if stdout could not be written, else 0: a list cut short must not look whole. */
+int finish_output(void);
+
+/* The profile of that name; else NULL, after an error that lists those there are, nearest first. */
+const struct profile *profile_or_complain(const char *name);
+
+/* ---- target.c: what is going to run ---- */
+
+struct target {
+	char path[4096]; /* what to exec */
+	bool asan;       /* needs the shared AddressSanitizer runtime */
+};
+
+/* Looks command up as execvp(3) does and reads its ELF headers, through #! lines.  0: the library will
+ * reach it; else an exit status, after an error that says why not. */
+int target_inspect(const char *command, struct target *);
+/* Can path be preloaded into such programs?  False after an error that says why not. */
+bool target_is_library(const char *path);
+
+/* ---- sweep.c ---- */
+
+#define RUN_PREFIX "run-"
+
+/* Removes the registries of runs that have ended. */
+void sweep_runs(const char *directory);
+
+#endif
