@@ -15,7 +15,7 @@
 
 bool claim_copy(const struct sockaddr *from, socklen_t length, struct sockaddr_storage *to)
 {
-	if (length < sizeof from->sa_family || length > sizeof *to || !ask_readable(from, length < 8 ? 8 : length))
+	if (length < sizeof from->sa_family || length > sizeof *to || !ask_readable(from, length))
 		return false;
 	memcpy(to, from, length);
 	return true;

@@ -23,7 +23,8 @@ uint32_t claim_bucket(enum protocol, uint16_t port);
 /* What this profile calls an error of the host. */
 int claim_error(enum call, int host_errno);
 
-/* The result of a host call as this profile gives it: its errno, or success where the host has none. */
+/* The result of a host call as this profile gives it: its errno, or success where the host has none (then
+ * errno is still the host's: shutdown() and setsockopt() put theirs back). */
 int claim_host_answer(enum call, int result);
 
 /* An address that stays taken for ever, if this claim leaves one. */

@@ -25,7 +25,7 @@ static void unbind(struct decision *d)
 	if (d->call == CALL_CONNECT)
 		permit_replace(d->fd);
 	d->slot->record = 0;
-	d->slot->cookie = 0;
+	d->slot->cookie = ask_cookie(d->fd);
 	errno = saved;
 }
 
@@ -89,7 +89,7 @@ int engine_accept(int fd, struct sockaddr *address, socklen_t *length)
 		return refuse(&d);
 	int made = real.accept(fd, address, length);
 	slot_fresh(made);
-	return session.profile ? claim_host_answer(CALL_ACCEPT, made) : made;
+	return d.slot ? claim_host_answer(CALL_ACCEPT, made) : made;
 }
 
 int engine_accept4(int fd, struct sockaddr *address, socklen_t *length, int flags)
@@ -99,7 +99,7 @@ int engine_accept4(int fd, struct sockaddr *address, socklen_t *length, int flag
 		return refuse(&d);
 	int made = real.accept4(fd, address, length, flags);
 	slot_fresh(made);
-	return session.profile ? claim_host_answer(CALL_ACCEPT, made) : made;
+	return d.slot ? claim_host_answer(CALL_ACCEPT, made) : made;
 }
 
 /* A listener that was shut down keeps a port the program chose, and gives back one it did not. */
@@ -122,6 +122,7 @@ static void left_listening(int fd, struct slot *slot)
 int engine_shutdown(int fd, int how)
 {
 	struct slot own, *slot = slot_of(fd);
+	int saved = errno;
 	struct sockaddr_storage unused;
 	uint32_t unused_length;
 	struct decision d = { 0 };
@@ -134,12 +135,12 @@ int engine_shutdown(int fd, int how)
 		if (claim_before(&d, &question, &unused, &unused_length))
 			return d.verdict.error ? refuse(&d) : 0;
 	}
-	int result = real.shutdown(fd, how);
-	int saved = errno;
+	int result = claim_host_answer(CALL_SHUTDOWN, real.shutdown(fd, how));
 	if (d.verdict.flags & VERDICT_UNBINDS)
 		unbind(&d);
 	else
 		left_listening(fd, slot);
-	errno = saved;
-	return claim_host_answer(CALL_SHUTDOWN, result);
+	if (result == 0)
+		errno = saved;
+	return result;
 }

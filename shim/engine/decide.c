@@ -147,6 +147,13 @@ static bool any_owner(void *found, const struct diag_socket *socket)
 	return false;
 }
 
+/* Would the port remember the same if the claim took the source's place? */
+static bool is_same_place(const struct holder *source, const struct holder *claim)
+{
+	return source->domain == claim->domain && source->uid == claim->uid && !((source->options ^ claim->options) & OPTION_V6ONLY) &&
+	       !memcmp(source->address, claim->address, sizeof claim->address);
+}
+
 /* What a port remembers ends with its last owner, and nothing tells us when that was.  The kernel is asked
  * only where it would change something now or for the next. */
 static bool forgot(struct decision *d, const struct walk *walk)
@@ -154,7 +161,7 @@ static bool forgot(struct decision *d, const struct walk *walk)
 	bool found = false;
 	if (!walk->memory.flags || !walk->memory.source || walk->sure || d->call != CALL_BIND || d->turn.state != TURN_TAKEN)
 		return false;
-	if (!(d->claim.options & OPTION_REUSEPORT) || !memcmp(walk->source.address, d->claim.address, sizeof d->claim.address))
+	if (!(d->claim.options & OPTION_REUSEPORT) || is_same_place(&walk->source, &d->claim))
 		return false;
 	if (diag_dump(d->claim.protocol, d->claim.port, DIAG_ALL, any_owner, &found) < 0 || found || !diag_complete())
 		return false;
@@ -367,5 +374,5 @@ void decide_explain(const struct decision *d, int error)
 	if (d->verdict.blamed && d->verdict.holder.pid)
 		ask_program(d->verdict.holder.pid, e.holder_program);
 	size_t length = explain_line(line, sizeof line, &e);
-	raw_call(SYS_write, 2, (long)line, (long)length);
+	session_write(line, length);
 }

@@ -10,14 +10,6 @@
 #include "engine.h"
 #include "session.h"
 
-static int protocol_of(int type, int protocol)
-{
-	if (protocol)
-		return protocol;
-	type &= ~(SOCK_CLOEXEC | SOCK_NONBLOCK);
-	return type == SOCK_STREAM ? IPPROTO_TCP : type == SOCK_DGRAM ? IPPROTO_UDP : 0;
-}
-
 int engine_socket(int domain, int type, int protocol)
 {
 	if (!session.profile)
@@ -28,13 +20,13 @@ int engine_socket(int domain, int type, int protocol)
 		struct decision d = { .call = CALL_SOCKET, .fd = -1 };
 		const struct question question = {
 			.call = CALL_SOCKET, .profile = session.profile, .domain = (uint8_t)domain,
-			.protocol = protocol_of(type, protocol) == IPPROTO_UDP ? PROTOCOL_UDP : PROTOCOL_TCP, .argument = type,
+			.protocol = socket_protocol(type, protocol) == IPPROTO_UDP ? PROTOCOL_UDP : PROTOCOL_TCP, .argument = type,
 		};
 		if (claim_before(&d, &question, &unused, &unused_length) && d.verdict.error)
 			return refuse(&d);
 	}
 	int fd = real.socket(domain, type, protocol);
-	slot_socket(fd, domain, protocol_of(type, protocol));
+	slot_socket(fd, domain, socket_protocol(type, protocol));
 	return fd;
 }
 
@@ -48,7 +40,7 @@ int engine_close(int fd)
 
 int engine_close_range(unsigned first, unsigned last, int flags)
 {
-	if (session.profile && !((unsigned)flags & CLOSE_RANGE_CLOEXEC))
+	if (session.profile && !((unsigned)flags & ~CLOSE_RANGE_UNSHARE))
 		slot_drop_range(first, last);
 	return real.close_range(first, last, flags);
 }
@@ -63,8 +55,11 @@ void engine_closefrom(int first)
 void engine_duplicated(int fd, int made)
 {
 	int saved = errno;
-	if (made >= 0 && session.profile)
+	if (made >= 0 && session.profile) {
 		slot_copy(fd, made);
+		if (made == 2)
+			session_stderr();
+	}
 	errno = saved;
 }
 

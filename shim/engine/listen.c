@@ -36,10 +36,18 @@ static int listen_unbound(struct decision *d, int backlog)
 	return 0;
 }
 
-/* Connected and listening sockets never come to a conflict: the host knows what they get. */
-static bool is_past_conflicts(int fd)
+/* The rules refuse, but what a socket has been through comes before a conflict (EINVAL), and only the
+ * kernel knows it: a mirrored host is asked, and should it ever listen, that is undone.  True: it had a
+ * better reason, in errno. */
+static bool has_better_reason(const struct decision *d, int backlog)
 {
-	return ask_option(fd, SOL_SOCKET, SO_ACCEPTCONN) > 0 || ask_connected(fd);
+	if (!session.mirror)
+		return false;
+	if (real.listen(d->fd, backlog) == 0) {
+		real.shutdown(d->fd, SHUT_RDWR);
+		return false;
+	}
+	return errno != EADDRINUSE;
 }
 
 static int listen_bound(struct decision *d, int backlog)
@@ -50,16 +58,17 @@ static int listen_bound(struct decision *d, int backlog)
 	if (d->turn.state == TURN_NONE)
 		return real.listen(d->fd, backlog);
 	decide(d);
-	if (d->verdict.error && !is_past_conflicts(d->fd)) {
+	if (d->verdict.error) {
+		bool better = has_better_reason(d, backlog);
 		registry_abandon(&session.registry, &d->turn);
-		return refuse(d);
+		return better ? -1 : refuse(d);
 	}
 	if (real.listen(d->fd, backlog) < 0) {
 		registry_abandon(&session.registry, &d->turn);
 		return host_failed(d);
 	}
 	d->claim.state = STATE_LISTENING;
-	registry_commit(&session.registry, &d->turn, &d->claim, d->verdict.memory, d->verdict.memory_flags);
+	d->slot->record = registry_commit(&session.registry, &d->turn, &d->claim, d->verdict.memory, d->verdict.memory_flags);
 	decide_explain(d, 0);
 	errno = saved;
 	return 0;
@@ -78,7 +87,10 @@ int engine_listen(int fd, int backlog)
 	if (!session.mirror && slot->record && slot->cookie != ask_cookie(fd) && !slot_refresh(fd, &own, &slot))
 		return real.listen(fd, backlog);
 	claim_socket(&d, CALL_LISTEN, fd, slot);
+	/* A record that is gone although the slot names it: a duplicate's change moved it. */
 	bool known = slot->record && registry_get(&session.registry, slot->record, &d.claim);
+	if (slot->record && !known && slot_refresh(fd, &own, &slot))
+		known = slot->record && registry_get(&session.registry, slot->record, &d.claim);
 	if (known && session.mirror && d.claim.state == STATE_LISTENING)
 		return real.listen(fd, backlog); /* only the backlog changes */
 	if (!session.mirror) {
@@ -89,6 +101,5 @@ int engine_listen(int fd, int backlog)
 		if (claim_before(&d, &question, &unused, &unused_length))
 			return d.verdict.error ? refuse(&d) : 0;
 	}
-	d.claim.fd = fd;
 	return known ? listen_bound(&d, backlog) : listen_unbound(&d, backlog);
 }

@@ -33,7 +33,7 @@ static bool matters(int level, int name)
 }
 
 /* A holder's options change for everyone who is judged after this. */
-static void publish(int fd, const struct slot *slot)
+static void publish(int fd, struct slot *slot)
 {
 	struct holder holder;
 	struct turn turn = { 0 };
@@ -48,7 +48,7 @@ static void publish(int fd, const struct slot *slot)
 	/* From now on it matters whose it is. */
 	holder.uid = ask_uid(fd);
 	registry_retake(&session.registry, slot->record, &turn);
-	registry_commit(&session.registry, &turn, &holder, MEMORY_KEEP, 0);
+	slot->record = registry_commit(&session.registry, &turn, &holder, MEMORY_KEEP, 0);
 }
 
 static void set_flag(uint32_t *options, uint32_t flag, bool on)
@@ -115,17 +115,21 @@ int engine_setsockopt(int fd, int level, int name, const void *value, socklen_t 
 			note(fd, slot, name, value);
 		return result;
 	}
-	if (length > 256 || !ask_readable(value, length < 8 ? 8 : length))
+	if (length > 256 || !ask_readable(value, length))
 		return real.setsockopt(fd, level, name, value, length);
 	struct option_question question = question_of(CALL_SETSOCKOPT, fd, slot, level, name);
 	struct option_answer answer;
 	question.value = value;
 	question.length = length;
 	if (!answered(&question, fd, slot, &answer)) {
+		int saved = errno;
 		int result = real.setsockopt(fd, level, name, value, length);
 		if (result == 0 && matters(level, name))
 			note(fd, slot, name, value);
-		return claim_host_answer(CALL_SETSOCKOPT, result);
+		result = claim_host_answer(CALL_SETSOCKOPT, result);
+		if (result == 0)
+			errno = saved;
+		return result;
 	}
 	if (answer.error) {
 		errno = answer.error;
@@ -137,7 +141,7 @@ int engine_setsockopt(int fd, int level, int name, const void *value, socklen_t 
 int engine_getsockopt(int fd, int level, int name, void *value, socklen_t *length)
 {
 	struct slot own, *slot;
-	if (!session.profile || session.mirror || !slot_identify(fd, &own, &slot) || !ask_readable(length, 8))
+	if (!session.profile || session.mirror || !slot_identify(fd, &own, &slot) || !ask_readable(length, sizeof *length))
 		return real.getsockopt(fd, level, name, value, length);
 	struct option_question question = question_of(CALL_GETSOCKOPT, fd, slot, level, name);
 	struct option_answer answer;

@@ -3,6 +3,8 @@
 #include "session.h"
 
 #include <errno.h>
+#include <fcntl.h>
+#include <signal.h>
 #include <stdarg.h>
 #include <stdlib.h>
 #include <string.h>
@@ -16,22 +18,56 @@
 
 struct session session;
 
+/* Writing to a closed pipe must not end the program: this thread's SIGPIPE is held back and taken away. */
+static void write_quietly(const char *line, size_t length)
+{
+	const uint64_t pipe = 1ull << (SIGPIPE - 1);
+	const long now[2] = { 0, 0 };
+	uint64_t before = 0, pending = 0;
+	raw_call(SYS_rt_sigpending, (long)&pending, sizeof pending);
+	raw_call(SYS_rt_sigprocmask, SIG_BLOCK, (long)&pipe, (long)&before, sizeof pipe);
+	if (raw_call(SYS_write, 2, (long)line, (long)length) == -EPIPE && !(pending & pipe))
+		raw_call(SYS_rt_sigtimedwait, (long)&pipe, 0, (long)now, sizeof pipe);
+	raw_call(SYS_rt_sigprocmask, SIG_SETMASK, (long)&before, 0, sizeof before);
+}
+
+void session_write(const char *line, size_t length)
+{
+	struct raw_statx file;
+	/* A program that closed its stderr may have a socket or a database there now. */
+	if (raw_call(SYS_statx, 2, (long)"", AT_EMPTY_PATH, RAW_STATX_BASIC, (long)&file) == 0 &&
+	    file.ino == session.stderr_inode && file.mode == session.stderr_mode)
+		write_quietly(line, length);
+}
+
+void session_stderr(void)
+{
+	struct raw_statx file = { 0 };
+	raw_call(SYS_statx, 2, (long)"", AT_EMPTY_PATH, RAW_STATX_BASIC, (long)&file);
+	session.stderr_inode = file.ino;
+	session.stderr_mode = file.mode;
+}
+
+/* What comes from outside goes to a terminal, and must leave room for what is said about it. */
+static size_t copy_printable(char *to, const char *from)
+{
+	size_t length = 0;
+	for (; from[length] && length < 300; length++)
+		to[length] = from[length] >= ' ' && from[length] != 0x7f ? from[length] : '?';
+	return length;
+}
+
 void session_say(const char *first, ...)
 {
 	char line[1024];
 	size_t used = 0;
 	va_list list;
 	va_start(list, first);
-	for (const char *part = first; part; part = va_arg(list, const char *)) {
-		size_t length = strlen(part);
-		if (length > sizeof line - 1 - used)
-			length = sizeof line - 1 - used;
-		memcpy(line + used, part, length);
-		used += length;
-	}
+	for (const char *part = first; part && used < sizeof line - 301; part = va_arg(list, const char *))
+		used += copy_printable(line + used, part);
 	va_end(list);
 	line[used++] = '\n';
-	raw_call(SYS_write, 2, (long)line, (long)used);
+	session_write(line, used);
 }
 
 static bool read_explain(void)
@@ -65,8 +101,10 @@ static const char *registry_path(const char *system, char *buffer, size_t size)
 		session_say("fakebind: ", buffer, ": ", problem, "; calls pass to the host", NULL);
 		return NULL;
 	}
-	if (strlen(buffer) + strlen("/default-") + strlen(system) >= size)
+	if (strlen(buffer) + strlen("/default-") + strlen(system) >= size) {
+		session_say("fakebind: ", buffer, ": path too long; calls pass to the host", NULL);
 		return NULL;
+	}
 	return strcat(strcat(buffer, "/default-"), system);
 }
 
@@ -76,6 +114,7 @@ void session_start(void)
 	const char *name = secure_getenv("FAKEBIND_OS");
 	if (!name || !*name)
 		return;
+	session_stderr();
 	const struct profile *profile = profile_find(name);
 	if (!profile) {
 		session_say("fakebind: FAKEBIND_OS=", name, ": no such system (fakebind profiles lists them); calls pass to the host", NULL);
@@ -87,9 +126,10 @@ void session_start(void)
 		return;
 	int saved = errno;
 	enum registry_error error = registry_open(&session.registry, path, profile->name, ask_netns());
+	const char *text = error == REGISTRY_SYSTEM ? strerror(errno) : registry_error_text(error);
 	errno = saved;
 	if (error != REGISTRY_OK) {
-		session_say("fakebind: ", path, ": ", registry_error_text(error), "; calls pass to the host", NULL);
+		session_say("fakebind: ", path, ": ", text, "; calls pass to the host", NULL);
 		return;
 	}
 	session.mirror = profile->trait[trait_host] == host_mirror;

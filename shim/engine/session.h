@@ -12,6 +12,8 @@ struct session {
 	const struct profile *profile; /* NULL: every call passes untouched */
 	struct registry registry;
 	enum explain_level explain;
+	uint64_t stderr_inode;
+	uint16_t stderr_mode;
 	bool mirror;       /* trait host = mirror */
 	bool any_address;  /* trait foreign_address = bound */
 };
@@ -20,6 +22,12 @@ extern struct session session;
 
 /* Reads FAKEBIND_* and maps the registry.  On bad values: one line on stderr, and calls pass. */
 void session_start(void);
+
+/* To the stderr this process was started with or has made by dup2(), if that is still its descriptor 2;
+ * to nothing that took its place.  Async-signal-safe, errno untouched. */
+void session_write(const char *line, size_t length);
+/* Descriptor 2 as it is now is meant to be stderr. */
+void session_stderr(void);
 
 /* One line on stderr, without stdio or allocation; safe in a signal handler.  Ends in NULL. */
 void session_say(const char *first, ...);

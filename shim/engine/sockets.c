@@ -38,6 +38,16 @@ void slot_fresh(int fd)
 		slot->flags = 0;
 }
 
+int socket_protocol(int type, int protocol)
+{
+	type &= ~(SOCK_CLOEXEC | SOCK_NONBLOCK);
+	if (type == SOCK_STREAM && (protocol == 0 || protocol == IPPROTO_TCP))
+		return IPPROTO_TCP;
+	if (type == SOCK_DGRAM && (protocol == 0 || protocol == IPPROTO_UDP))
+		return IPPROTO_UDP;
+	return -1;
+}
+
 static bool is_tracked(int domain, int protocol)
 {
 	return (domain == AF_INET || domain == AF_INET6) && (protocol == IPPROTO_TCP || protocol == IPPROTO_UDP);
@@ -50,6 +60,7 @@ void slot_socket(int fd, int domain, int protocol)
 		return;
 	}
 	cache(fd, &(struct slot){ .domain = (uint8_t)domain,
+				  .cookie = session.mirror ? 0 : ask_cookie(fd),
 				  .protocol = protocol == IPPROTO_TCP ? PROTOCOL_TCP : PROTOCOL_UDP,
 				  .flags = SLOT_SOCKET });
 }
@@ -92,7 +103,7 @@ void slot_copy(int from, int to)
 static bool from_kernel(int fd, struct slot *slot)
 {
 	int domain = ask_option(fd, SOL_SOCKET, SO_DOMAIN);
-	int protocol = ask_option(fd, SOL_SOCKET, SO_PROTOCOL);
+	int protocol = socket_protocol(ask_option(fd, SOL_SOCKET, SO_TYPE), ask_option(fd, SOL_SOCKET, SO_PROTOCOL));
 	struct holder name = { .domain = (uint8_t)domain };
 	memset(slot, 0, sizeof *slot);
 	if (!is_tracked(domain, protocol))
@@ -133,7 +144,8 @@ bool slot_refresh(int fd, struct slot *own, struct slot **found)
 bool slot_identify(int fd, struct slot *own, struct slot **found)
 {
 	struct slot *slot = slot_of(fd);
-	if (!slot_used(slot))
+	/* A mirrored host answers rightly whatever the number is now; else the profile would. */
+	if (!slot_used(slot) || (!session.mirror && slot->cookie != ask_cookie(fd)))
 		return slot_refresh(fd, own, found);
 	*found = slot;
 	return true;

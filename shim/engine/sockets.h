@@ -26,6 +26,9 @@ struct slot {
 struct slot *slot_of(int fd);
 static inline bool slot_used(const struct slot *slot) { return slot && slot->flags; }
 
+/* IPPROTO_TCP, IPPROTO_UDP, or -1: a raw socket has IPPROTO_TCP too, and no ports. */
+int socket_protocol(int type, int protocol);
+
 /* A new descriptor: forget what an older one of this number was. */
 void slot_fresh(int fd);
 void slot_socket(int fd, int domain, int protocol);

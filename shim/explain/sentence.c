@@ -131,7 +131,8 @@ static void put_holder(struct text *text, const struct explanation *e)
 	} else if (somebody) {
 		put(text, "an unknown process");
 	}
-	put(text, doing[holder->state]);
+	/* A damaged registry may hold any number. */
+	put(text, doing[holder->state < sizeof doing / sizeof *doing ? holder->state : STATE_UNBOUND]);
 	put_address(text, holder);
 	if (!e->strange && somebody)
 		put_options(text, holder->options);

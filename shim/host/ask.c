@@ -104,26 +104,27 @@ void ask_start(char **environment)
 	stack_end = (uintptr_t)environment;
 }
 
+/* Of the page that address lies on. */
 static bool probe(uintptr_t address)
 {
 	/* rt_sigprocmask copies the set before it looks at `how` (kernel/signal.c, all versions): an
 	 * impossible `how` makes it a test for eight readable bytes that changes nothing. */
-	return raw_call(SYS_rt_sigprocmask, -1, (long)address, 0, 8) != -EFAULT;
+	return raw_call(SYS_rt_sigprocmask, -1, (long)(address & ~7ul), 0, 8) != -EFAULT;
 }
 
 bool ask_readable(const void *address, size_t length)
 {
 	const uintptr_t page = 4096, main_stack = 8u << 20;
 	uintptr_t first = (uintptr_t)address, here = (uintptr_t)&page;
-	if (first > UINTPTR_MAX - length)
+	if (length == 0 || first > UINTPTR_MAX - length)
 		return false;
 	/* Between our frame and the end of the main thread's stack everything is mapped. */
 	if (here < first && first + length <= stack_end && stack_end - here < main_stack)
 		return true;
-	if (first == 0)
+	if (first < page) /* and probe() would take a NULL for no set at all */
 		return false;
-	/* The last eight bytes, and the first ones if they lie on another page. */
-	uintptr_t last = first + length - 8;
+	/* No caller asks for more than a page: the last byte, and the first if it lies on another page. */
+	uintptr_t last = first + length - 1;
 	return probe(last) && (first / page == last / page || probe(first));
 }
 

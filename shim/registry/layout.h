@@ -20,8 +20,8 @@
 #define BUCKETS 131072u
 #define RECORDS 262144u /* number 0 is no record */
 
-/* The file is sparse and gets its memory a unit at a time; a multiple of every page size. */
-#define UNIT 65536u
+/* The file is sparse and gets its memory a unit at a time. */
+#define UNIT 16384u
 
 _Static_assert(__atomic_always_lock_free(8, NULL), "a libatomic lock would not be shared between processes");
 
@@ -35,7 +35,7 @@ struct header {
 	char system[LAYOUT_SYSTEM];
 	word32 next_record, next_process;   /* first number never handed out */
 	word32 sweep_record, sweep_process; /* where the search for lost ones goes on */
-	word32 present[32];                 /* a bit a unit: it has memory, touching it cannot fail */
+	word32 present[96];                 /* a bit a unit: it has memory, touching it cannot fail */
 };
 
 struct bucket {
@@ -102,15 +102,15 @@ AT(record, kind, 84);
 AT(record, fd, 88);
 AT(record, pid, 92);
 AT(layout, header, 0);
-AT(layout, process, 0x10000);
-AT(layout, bucket, 0x90000);
-AT(layout, record, 0x490000);
+AT(layout, process, 0x4000);
+AT(layout, bucket, 0x84000);
+AT(layout, record, 0x484000);
 #undef AT
-_Static_assert(sizeof(struct header) == 224, "header");
+_Static_assert(sizeof(struct header) == 480, "header");
 _Static_assert(sizeof(struct bucket) == 32, "bucket");
 _Static_assert(sizeof(struct record) == 128, "record");
-_Static_assert(sizeof(struct layout) == 0x2490000, "layout");
-_Static_assert(sizeof(struct layout) % UNIT == 0 && LAYOUT_UNITS <= 32 * 32, "every unit has a bit");
+_Static_assert(sizeof(struct layout) == 0x2484000, "layout");
+_Static_assert(sizeof(struct layout) % UNIT == 0 && LAYOUT_UNITS <= 96 * 32, "every unit has a bit");
 
 /* ---- the words ---- */
 

@@ -12,6 +12,7 @@
 #include <sys/mman.h>
 #include <sys/resource.h>
 #include <sys/stat.h>
+#include <unistd.h>
 
 #ifndef MADV_POPULATE_WRITE
 #define MADV_POPULATE_WRITE 23 /* Linux 5.14 */
@@ -21,10 +22,12 @@
 bool map_populate(struct layout *map, size_t offset)
 {
 	size_t unit = offset / UNIT;
+	uintptr_t start = (uintptr_t)map + unit * UNIT;
 	long error;
 
+	start &= ~((uintptr_t)sysconf(_SC_PAGESIZE) - 1); /* a page may be larger than a unit */
 	do
-		error = raw_call(SYS_madvise, (long)((char *)map + unit * UNIT), UNIT, MADV_POPULATE_WRITE);
+		error = raw_call(SYS_madvise, (long)start, UNIT, MADV_POPULATE_WRITE);
 	while (error == -EINTR);
 	if (error)
 		return false;

@@ -7,7 +7,7 @@
 
 #include <string.h>
 
-#define DEAD_CLAIMS 8  /* looked at for one claim: liveness costs 2 us each */
+#define DEAD_CLAIMS 64 /* looked at for one claim: liveness costs 3 us each */
 #define SWEEP 64       /* records looked at for one claim when all numbers were handed out */
 #define SWEEP_CHAIN 4096
 
@@ -64,17 +64,18 @@ static uint32_t claim_free(struct layout *map, uint32_t bucket, uint32_t owner, 
 static uint32_t claim_dead(struct layout *map, uint32_t bucket, uint32_t owner, uint64_t *claim)
 {
 	struct bucket *home = &map->bucket[bucket];
-	uint32_t number = get32(&home->head), steps = count_records(map), looks = DEAD_CLAIMS;
+	uint32_t number = get32(&home->head), steps = count_records(map), looks = DEAD_CLAIMS, alive = owner;
 	struct record *record;
 
 	for (; steps-- && looks && (record = in_chain(map, bucket, number)); number = get32(&record->next)) {
 		uint64_t word = atomic_load(&record->word);
 
-		if (word_phase(word) != PHASE_CLAIM || word_owner(word) == owner)
+		if (word_phase(word) != PHASE_CLAIM || word_owner(word) == alive)
 			continue;
 		looks--;
-		if (process_gone(map, word_owner(word)) && turn_record(atomic_load(&home->turn)) != number &&
-		    start_claim(record, word, owner, claim))
+		if (!process_gone(map, word_owner(word)))
+			alive = word_owner(word);
+		else if (turn_record(atomic_load(&home->turn)) != number && start_claim(record, word, owner, claim))
 			return number;
 	}
 	return 0;

@@ -151,7 +151,8 @@ static void *last(size_t n) { return unmapped() - n; }
 static void map_pages(void)
 {
 	page = (size_t)sysconf(_SC_PAGESIZE);
-	pages = mmap(NULL, 5 * page, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
+	/* Where no mmap() goes by itself: the hole must stay one. */
+	pages = mmap((void *)0x20000000, 5 * page, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS | MAP_FIXED_NOREPLACE, -1, 0);
 	if (pages == MAP_FAILED || mprotect(forbidden(), page, PROT_NONE) || mprotect(read_only(), page, PROT_READ) ||
 	    munmap(unmapped(), page)) {
 		perror("bad-input: mmap");
@@ -243,8 +244,11 @@ static void try_accept_waiting(int (*make)(void), int domain)
 {
 	struct sockaddr_storage name;
 	socklen_t length = sizeof name;
+	const struct sockaddr_storage any = { .ss_family = (sa_family_t)domain };
 	int fd = make(), client = make();
-	if (fd < 0 || bind(fd, (void *)&(struct sockaddr_storage){ .ss_family = (sa_family_t)domain }, domain == AF_UNIX ? 2 : 28) < 0 || listen(fd, 8) < 0 || getsockname(fd, (void *)&name, &length) < 0)
+	socklen_t size = domain == AF_UNIX ? 2 : domain == AF_INET ? 16 : 28;
+	fcntl(fd, F_SETFL, O_NONBLOCK);
+	if (bind(fd, (const void *)&any, size) < 0 || listen(fd, 8) < 0 || getsockname(fd, (void *)&name, &length) < 0)
 		printf("%s cannot listen\t%s\n", subject, strerror(errno));
 	else {
 		TRY(connect(client, (void *)&name, length), "connect");

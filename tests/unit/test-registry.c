@@ -162,7 +162,7 @@ Test(file, made_private_and_opened_again)
 	cr_assert(eq(int, lstat(path, &stat), 0));
 	cr_assert(eq(u32, stat.st_mode, S_IFREG | 0600));
 	cr_assert(eq(u64, stat.st_size, sizeof(struct layout)));
-	cr_assert(lt(u64, stat.st_blocks * 512, 65536 + 1), "the file must be sparse");
+	cr_assert(lt(u64, stat.st_blocks * 512, UNIT + 1), "the file must be sparse");
 	registry_close(&again);
 	registry_close(&again);
 }
@@ -803,6 +803,24 @@ Test(registry, fork_child_is_another_process)
 	cr_assert(not(registry_owner_alive(&registry, reference)));
 }
 
+static int bind_in_vfork_child_first(void)
+{
+	uint32_t pid;
+	int status;
+	pid_t child = vfork();
+
+	if (!child)
+		_exit(bind_one(PORT, 1, MEMORY_KEEP, 0) ? 0 : 1);
+	waitpid(child, &status, 0);
+	process_self(registry.map, &pid);
+	return status ? 1 : pid == (uint32_t)getpid() ? 0 : 2;
+}
+
+Test(registry, vfork_child_does_not_name_its_parent)
+{
+	cr_assert(eq(int, in_child(bind_in_vfork_child_first), 0));
+}
+
 static void *bind_later(void *done)
 {
 	usleep(50000);
@@ -889,7 +907,7 @@ Test(registry, lost_records_are_found_when_the_pool_is_empty)
 	cr_assert(eq(u32, turn.record, 2));
 	cr_assert(eq(u64, atomic_load(&registry.map->record[1].word), word));
 	registry_commit(&registry, &turn, &claim, MEMORY_KEEP, 0);
-	for (uint32_t number = 3; number < 600; number++) /* the rest of the unit is in other hands */
+	for (uint32_t number = 3; number < UNIT / sizeof(struct record); number++) /* the rest of the unit is in other hands */
 		atomic_store(&registry.map->record[number].word, word_make(1, owner, 0, 0, PHASE_CLAIM));
 	registry_claim(&registry, PORT + 2, &claim, &turn);
 	cr_assert(eq(int, turn.state, TURN_NONE));
