@@ -58,6 +58,7 @@ static bool look_at_own(struct holder *holder)
 struct search {
 	uint64_t cookie;
 	bool found;
+	uint32_t inode;
 	struct holder fact;
 };
 
@@ -67,6 +68,7 @@ static bool match_cookie(void *context, const struct diag_socket *socket)
 	if (socket->holder.cookie != search->cookie)
 		return true;
 	search->found = true;
+	search->inode = socket->inode;
 	search->fact = socket->holder;
 	return false;
 }
@@ -120,6 +122,15 @@ static bool stands_in_the_way(const struct decision *d, const struct holder *hol
 	       linux_overlaps(&d->claim, holder);
 }
 
+/* A mirrored host needs no record of what this very process closed: if a child still has it, the host
+ * knows.  Our descriptor tells, and its number may be the claim's own by now. */
+static bool closed_by_us(const struct decision *d, const struct holder *holder)
+{
+	if (!session.mirror || holder->pid != own_pid() || holder->options & OPTION_SHARED || holder->fd < 0)
+		return false;
+	return holder->fd == d->fd ? holder->cookie != d->claim.cookie : ask_cookie(holder->fd) != holder->cookie;
+}
+
 static void judge_bucket(struct decision *d, const struct facts *facts, struct walk *walk)
 {
 	struct judgement judgement;
@@ -132,6 +143,8 @@ static void judge_bucket(struct decision *d, const struct facts *facts, struct w
 	registry_first(&session.registry, d->bucket, d->turn.record, &cursor);
 	while (registry_next(&session.registry, &cursor, &holder, &doubtful)) {
 		const struct holder *fact = fact_of(facts, &holder);
+		if (doubtful && closed_by_us(d, &holder) && registry_remove(&session.registry, holder.reference))
+			continue;
 		walk->sure |= fact || !doubtful;
 		if (d->probe && doubtful && !fact && stands_in_the_way(d, &holder))
 			continue;
@@ -169,15 +182,6 @@ static bool forgot(struct decision *d, const struct walk *walk)
 	return true;
 }
 
-/* A mirrored host needs no record of what this very process closed: if a child still has it, the host
- * knows.  Our descriptor tells, and its number may be the claim's own by now. */
-static bool closed_by_us(const struct decision *d, const struct holder *holder)
-{
-	if (!session.mirror || holder->pid != own_pid() || holder->options & OPTION_SHARED || holder->fd < 0)
-		return false;
-	return holder->fd == d->fd ? holder->cookie != d->claim.cookie : ask_cookie(holder->fd) != holder->cookie;
-}
-
 /* Looks for the holder that would be blamed.  True: something is new, judge again. */
 static bool look_at_blamed(struct decision *d, struct facts *facts)
 {
@@ -188,8 +192,6 @@ static bool look_at_blamed(struct decision *d, struct facts *facts)
 	if (fact_of(facts, &verdict->holder) || facts->count == FACTS)
 		return false;
 	struct holder holder = verdict->holder;
-	if (closed_by_us(d, &holder))
-		return registry_remove(&session.registry, holder.reference);
 	switch (look(&holder)) {
 	case FOUND_GONE:
 		return registry_remove(&session.registry, holder.reference);
@@ -215,14 +217,7 @@ void decide_bind(struct decision *d)
 	const struct facts none = { 0 };
 	struct walk walk;
 	d->probe = false;
-	for (;;) {
-		judge_bucket(d, &none, &walk);
-		const struct holder *blame = &d->verdict.holder;
-		if (d->verdict.error == 0 || !d->verdict.blamed || !stands_in_the_way(d, blame))
-			break;
-		if (!closed_by_us(d, blame) || !registry_remove(&session.registry, blame->reference))
-			break;
-	}
+	judge_bucket(d, &none, &walk);
 	if (d->verdict.error && d->verdict.blamed) {
 		d->probe = true;
 		judge_bucket(d, &none, &walk);
@@ -360,7 +355,18 @@ void decide_host_refused(struct decision *d, int error)
 
 /* ---- saying it ---- */
 
-void decide_explain(const struct decision *d, int error)
+/* The process that bound it has ended: whoever has the socket now is to be named. */
+static void find_heir(struct holder *holder)
+{
+	struct search search = { .cookie = holder->cookie };
+	if (!holder->reference || registry_owner_alive(&session.registry, holder->reference))
+		return;
+	diag_dump(holder->protocol, holder->port, DIAG_ALL, match_cookie, &search);
+	holder->fd = -1;
+	holder->pid = ask_owner_of_inode(search.inode, &holder->fd);
+}
+
+void decide_explain(struct decision *d, int error)
 {
 	char line[1024];
 	struct explanation e = {
@@ -371,6 +377,8 @@ void decide_explain(const struct decision *d, int error)
 		return;
 	e.pid = own_pid();
 	ask_program(e.pid, e.program);
+	if (d->verdict.blamed)
+		find_heir(&d->verdict.holder);
 	if (d->verdict.blamed && d->verdict.holder.pid)
 		ask_program(d->verdict.holder.pid, e.holder_program);
 	size_t length = explain_line(line, sizeof line, &e);

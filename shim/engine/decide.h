@@ -36,6 +36,6 @@ void decide_host_refused(struct decision *d, int error);
 void decide_sweep(struct decision *d);
 
 /* Says what was decided, if the user asked for it.  error: what the program sees. */
-void decide_explain(const struct decision *d, int error);
+void decide_explain(struct decision *d, int error);
 
 #endif

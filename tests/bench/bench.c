@@ -80,7 +80,8 @@ static void connect_cycle(int port)
 	int fd = socket(AF_INET, SOCK_STREAM, 0);
 	if (connect(fd, (struct sockaddr *)&address, sizeof address) < 0)
 		fail("connect");
-	int child = accept(listener, NULL, NULL);
+	socklen_t length = sizeof address;
+	int child = accept(listener, (struct sockaddr *)&address, &length);
 	if (child < 0)
 		fail("accept");
 	setsockopt(fd, SOL_SOCKET, SO_LINGER, &reset, sizeof reset);
