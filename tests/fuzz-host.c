@@ -315,6 +315,26 @@ static bool differs_always(struct job *job, const struct sequence *sequence, int
 	return !times;
 }
 
+/* An orphan in FIN_WAIT2 becomes a TIME_WAIT remnant at the kernel's next timer tick (net/ipv4/tcp_input.c
+ * tcp_rcv_state_process(), TCP_FIN_WAIT1), and a connect() to its four-tuple is answered otherwise before than
+ * after: what differs must differ when both sides had the time. */
+#define SETTLE "sleep 10"
+
+static bool leaves_a_remnant(const char *line)
+{
+	return !strncmp(line, "close ", 6) || !strncmp(line, "shutdown ", 9) || !strncmp(line, "kill ", 5) || !strncmp(line, "dup2 ", 5);
+}
+
+static void settle(const struct sequence *sequence, struct sequence *settled)
+{
+	settled->count = 0;
+	for (size_t i = 0; i < sequence->count; i++) {
+		strcpy(settled->lines[settled->count++], sequence->lines[i]);
+		if (leaves_a_remnant(sequence->lines[i]) && settled->count + sequence->count - i <= SEQUENCE_LINES)
+			strcpy(settled->lines[settled->count++], SETTLE);
+	}
+}
+
 /* ---- shrinking ---- */
 
 static bool valid(const struct sequence *sequence)
@@ -360,11 +380,12 @@ static void drop_socket(struct job *job, struct sequence *sequence, char socket)
 static bool drop_line(struct job *job, struct sequence *sequence, size_t line)
 {
 	struct sequence candidate = { .count = 0 };
+	bool keep = !strcmp(sequence->lines[line], SETTLE) && line && leaves_a_remnant(sequence->lines[line - 1]);
 
-	for (size_t i = 0; i < sequence->count; i++)
+	for (size_t i = 0; i < sequence->count && !keep; i++)
 		if (i != line)
 			strcpy(candidate.lines[candidate.count++], sequence->lines[i]);
-	return accept_smaller(job, sequence, &candidate);
+	return !keep && accept_smaller(job, sequence, &candidate);
 }
 
 static void shrink(struct job *job, struct sequence *sequence)
@@ -439,7 +460,7 @@ static void count_disagreements(struct job *job, off_t *seen, const struct seque
 static void run_sequence(struct job *job, uint64_t number, off_t *seen)
 {
 	static struct answers native, library;
-	struct sequence sequence;
+	struct sequence sequence, settled;
 	bool different;
 
 	generate(&sequence, job->settings->seed, number);
@@ -450,8 +471,9 @@ static void run_sequence(struct job *job, uint64_t number, off_t *seen)
 	if (!different)
 		return;
 	job->totals.repeated++;
-	if (differs_always(job, &sequence, REPEATS))
-		report_difference(job, &sequence, number);
+	settle(&sequence, &settled);
+	if (differs_always(job, &settled, REPEATS))
+		report_difference(job, &settled, number);
 }
 
 /* ---- jobs ---- */
