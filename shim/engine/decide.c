@@ -205,8 +205,9 @@ static bool look_at_blamed(struct decision *d, struct facts *facts)
 
 void decide(struct decision *d)
 {
-	struct facts facts = { 0 };
+	struct facts facts;
 	struct walk walk;
+	facts.count = 0;
 	do
 		judge_bucket(d, &facts, &walk);
 	while (look_at_blamed(d, &facts) || forgot(d, &walk));
@@ -214,10 +215,13 @@ void decide(struct decision *d)
 
 void decide_bind(struct decision *d)
 {
-	const struct facts none = { 0 };
+	struct facts none;
 	struct walk walk;
+	none.count = 0;
 	d->probe = false;
 	judge_bucket(d, &none, &walk);
+	if (d->verdict.error == 0 && !forgot(d, &walk))
+		return;
 	if (d->verdict.error && d->verdict.blamed) {
 		d->probe = true;
 		judge_bucket(d, &none, &walk);

@@ -50,6 +50,32 @@ static bool has_better_reason(const struct decision *d, int backlog)
 	return errno != EADDRINUSE;
 }
 
+/* Nobody else has the port and nothing is remembered of it: there is nothing to judge, and who comes now meets
+ * the mirrored host's own check. */
+static bool is_alone(const struct decision *d, uint32_t bucket)
+{
+	struct memory memory;
+	struct holder holder;
+	struct cursor cursor;
+	bool doubtful;
+	if (!session.mirror || session.explain == EXPLAIN_ALL || d->claim.options & OPTION_REUSEPORT)
+		return false;
+	registry_memory(&session.registry, bucket, &memory, &holder);
+	registry_first(&session.registry, bucket, 0, &cursor);
+	return !memory.flags && registry_next(&session.registry, &cursor, &holder, &doubtful) &&
+	       holder.reference == d->slot->record && !registry_next(&session.registry, &cursor, &holder, &doubtful);
+}
+
+static int listen_alone(struct decision *d, int backlog)
+{
+	int saved = errno;
+	if (real.listen(d->fd, backlog) < 0)
+		return host_failed(d);
+	registry_update(&session.registry, d->slot->record, STATE_LISTENING, d->claim.options);
+	errno = saved;
+	return 0;
+}
+
 static int listen_bound(struct decision *d, int backlog)
 {
 	int saved = errno;
@@ -101,5 +127,7 @@ int engine_listen(int fd, int backlog)
 		if (claim_before(&d, &question, &unused, &unused_length))
 			return d.verdict.error ? refuse(&d) : 0;
 	}
+	if (known && is_alone(&d, claim_bucket(d.claim.protocol, d.claim.port)))
+		return listen_alone(&d, backlog);
 	return known ? listen_bound(&d, backlog) : listen_unbound(&d, backlog);
 }

@@ -53,7 +53,7 @@ static size_t copy_printable(char *to, const char *from)
 {
 	size_t length = 0;
 	for (; from[length] && length < 300; length++)
-		to[length] = from[length] >= ' ' && from[length] != 0x7f ? from[length] : '?';
+		to[length] = from[length] >= ' ' && from[length] < 0x7f ? from[length] : '?';
 	return length;
 }
 

@@ -42,7 +42,7 @@ static void put_program(struct text *text, const char *name, uint32_t pid)
 	if (!*name)
 		put(text, "pid ");
 	for (; *name && text->at < text->end; name++)
-		*text->at++ = *name >= ' ' && *name != 0x7f ? *name : '?';
+		*text->at++ = *name >= ' ' && *name < 0x7f ? *name : '?';
 	if (text->at[-1] != ' ')
 		put(text, "[");
 	bool bracket = text->at[-1] == '[';
