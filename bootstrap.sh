@@ -112,11 +112,16 @@ check()
 {
 	local result=0
 
+	rm -f test-suite.log
 	find tests -name '*.trs' -delete
 	echo '+ make check' >>"$log"
 	make -j "$(nproc)" check >>"$log" 2>&1 </dev/null || result=$?
 	if [ "$result" != 0 ]; then
-		grep -Ev '^(ok|PASS)' test-suite.log 2>/dev/null || tail -n 40 "$log"
+		if [ -e test-suite.log ]; then
+			grep -aEv '^(ok|PASS)' test-suite.log | cut -c 1-200
+		else
+			tail -n 40 "$log"
+		fi
 		say "make check failed (all of it is in $log)"
 	fi
 	count

@@ -221,7 +221,7 @@ int engine_bind(int fd, const struct sockaddr *given, socklen_t length)
 	struct sockaddr_storage copy;
 	struct slot own, *slot;
 	struct address address = { given, length };
-	struct decision d = { 0 };
+	struct decision d = { .met = true };
 	if (!session.profile || !slot_identify(fd, &own, &slot))
 		return real.bind(fd, given, length);
 	if (!claim_copy(given, length, &copy))

@@ -137,7 +137,7 @@ static void judge_bucket(struct decision *d, const struct facts *facts, struct w
 	struct holder holder;
 	struct cursor cursor;
 	bool doubtful;
-	walk->sure = false;
+	walk->sure = d->met = false;
 	registry_memory(&session.registry, d->bucket, &walk->memory, &walk->source);
 	judge_begin(&judgement, session.profile, d->call, &d->claim, &walk->memory);
 	registry_first(&session.registry, d->bucket, d->turn.record, &cursor);
@@ -145,6 +145,7 @@ static void judge_bucket(struct decision *d, const struct facts *facts, struct w
 		const struct holder *fact = fact_of(facts, &holder);
 		if (doubtful && closed_by_us(d, &holder) && registry_remove(&session.registry, holder.reference))
 			continue;
+		d->met = true;
 		walk->sure |= fact || !doubtful;
 		if (d->probe && doubtful && !fact && stands_in_the_way(d, &holder))
 			continue;
@@ -266,6 +267,8 @@ void decide_sweep(struct decision *d)
 	struct cursor cursor;
 	bool doubtful;
 	unsigned left = 0;
+	if (!d->met)
+		return;
 	registry_first(&session.registry, d->bucket, d->turn.record, &cursor);
 	while (registry_next(&session.registry, &cursor, &holder, &doubtful)) {
 		if (holder.state == STATE_ANCHOR || holder.protocol != d->claim.protocol || holder.port != d->claim.port)

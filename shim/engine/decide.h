@@ -15,6 +15,7 @@ struct decision {
 	uint32_t bucket;
 	struct turn turn;
 	struct verdict verdict;
+	bool met;     /* somebody has a record in the bucket */
 	bool probe;   /* refused only if a doubtful holder is still there: a plain bind tells */
 	bool plain;   /* the host bound it with no option set: nobody overlaps */
 	bool outside; /* refused by the host for somebody the registry does not know */

@@ -15,6 +15,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/eventfd.h>
 #include <sys/socket.h>
 #include <sys/wait.h>
 #include <time.h>
@@ -89,34 +90,51 @@ static void connect_cycle(int port)
 	close(child);
 }
 
-static void close_cycle(int port)
+/* Only the close() calls are timed: the descriptors are made by a call that is not hooked. */
+static double close_batch(int port)
 {
+	enum { DESCRIPTORS = 500, REPEATS = 20 };
+	int fds[DESCRIPTORS];
+	double spent = 0;
 	(void)port;
-	close(fcntl(2, F_DUPFD, 100));
+	for (int n = 0; n < REPEATS; n++) {
+		for (int i = 0; i < DESCRIPTORS; i++)
+			fds[i] = eventfd(0, 0);
+		double start = now();
+		for (int i = 0; i < DESCRIPTORS; i++)
+			close(fds[i]);
+		spent += now() - start;
+	}
+	return spent / (DESCRIPTORS * REPEATS);
 }
 
 static const struct bench_case {
 	const char *name;
 	void (*cycle)(int port);
-	int batch;
+	int count;
 	double goal, shared_goal; /* shared: profiles for which the host needs SO_REUSEPORT */
 } cases[] = {
 	{ "socket+bind+close", bind_cycle, 4000, 1.15, 1.45 },
 	{ "socket+REUSEADDR+bind+listen+close", listen_cycle, 3000, 1.10, 1.45 },
 	{ "connect+accept cycle", connect_cycle, 500, 1.03, 1.45 },
-	{ "dup+close of an untracked fd", close_cycle, 20000, 1.03, 1.10 },
+	{ "close of an untracked fd", NULL, 0, 1.03, 1.03 },
 };
 #define CASES (sizeof cases / sizeof *cases)
+
+static double cycle_batch(const struct bench_case *bench, int port)
+{
+	double start = now();
+	for (int i = 0; i < bench->count; i++)
+		bench->cycle(port);
+	return (now() - start) / bench->count;
+}
 
 /* The measured process: a byte in, the nanoseconds of one batch out. */
 static int serve(const struct bench_case *bench, int port)
 {
 	char go;
 	while (read(0, &go, 1) == 1) {
-		double start = now();
-		for (int i = 0; i < bench->batch; i++)
-			bench->cycle(port);
-		double spent = (now() - start) / bench->batch;
+		double spent = bench->cycle ? cycle_batch(bench, port) : close_batch(port);
 		if (write(1, &spent, sizeof spent) != sizeof spent)
 			return 1;
 	}

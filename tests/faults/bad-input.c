@@ -67,7 +67,6 @@ static int event(void) { return eventfd(0, 0); }
 static int unix_stream(void) { return socket(AF_UNIX, SOCK_STREAM, 0); }
 static int unix_datagram(void) { return socket(AF_UNIX, SOCK_DGRAM, 0); }
 static int netlink(void) { return socket(AF_NETLINK, SOCK_RAW, NETLINK_ROUTE); }
-static int packet(void) { return socket(AF_PACKET, SOCK_DGRAM, 0); }
 static int raw_tcp(void) { return socket(AF_INET, SOCK_RAW, IPPROTO_TCP); }
 static int raw_udp6(void) { return socket(AF_INET6, SOCK_RAW, IPPROTO_UDP); }
 static int udplite(void) { return socket(AF_INET, SOCK_DGRAM, IPPROTO_UDPLITE); }
@@ -125,7 +124,7 @@ static const struct subject {
 	{ "none-beyond-cache", beyond_cache }, { "none-closed", closed }, { "file", file }, { "file-path", path },
 	{ "file-pipe", pipe_end }, { "file-epoll", epoll }, { "file-event", event }, { "file-stale", stale_file },
 	{ "unix-stream", unix_stream }, { "unix-datagram", unix_datagram }, { "unix-stale", stale_unix },
-	{ "netlink", netlink }, { "packet", packet }, { "raw-tcp", raw_tcp }, { "raw-udp6", raw_udp6 },
+	{ "netlink", netlink }, { "raw-tcp", raw_tcp }, { "raw-udp6", raw_udp6 },
 	{ "udplite", udplite }, { "sctp", sctp }, { "tcp4", tcp4 }, { "tcp6", tcp6 }, { "udp4", udp4 }, { "udp6", udp6 },
 };
 

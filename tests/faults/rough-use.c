@@ -9,6 +9,7 @@
  *	rough-use precious FILE           the ordinary calls, with FILE where stderr was
  *	rough-use loop                    binds until SIGTERM; says how long the slowest call took
  *	rough-use damage FILE COUNT SEED  changes bytes of a registry in use
+ *	rough-use misstate FILE           meets a holder in a state that does not exist
  */
 #define _GNU_SOURCE
 #include <errno.h>
@@ -205,7 +206,7 @@ static int clean(void)
 	static const int domains[] = { AF_INET, AF_INET6 }, types[] = { SOCK_STREAM, SOCK_DGRAM };
 	for (int i = 0; i < 4; i++) {
 		clean_socket(domains[i / 2], types[i % 2], 0);
-		clean_socket(domains[i / 2], types[i % 2], PORT + i);
+		clean_socket(domains[i / 2], types[i % 2], PORT + 100 + i); /* TIME_WAIT stays there */
 	}
 	int pair[2];
 	if (socketpair(AF_UNIX, SOCK_STREAM, 0, pair) == 0) {
@@ -226,7 +227,7 @@ static atomic_ulong binds;
 
 static void cycle(unsigned turn)
 {
-	int fd = tcp();
+	int fd = socket(AF_INET, turn & 16 ? SOCK_DGRAM : SOCK_STREAM, 0);
 	if (turn & 1)
 		set(fd, turn & 2 ? SO_REUSEADDR : SO_REUSEPORT);
 	if (bind_port(fd, PORT + (int)(turn % PORTS)) == 0)
@@ -346,12 +347,32 @@ static size_t place(uint64_t random)
 	}
 }
 
-static int damage(const char *path, int count, uint64_t seed)
+static void *map_registry(const char *path)
 {
 	int fd = open(path, O_RDWR);
-	atomic_uchar *map = mmap(NULL, sizeof(struct layout), PROT_READ | PROT_WRITE, MAP_SHARED, fd, 0);
+	void *map = mmap(NULL, sizeof(struct layout), PROT_READ | PROT_WRITE, MAP_SHARED, fd, 0);
 	if (fd < 0 || map == MAP_FAILED)
-		return 2;
+		exit(2);
+	return map;
+}
+
+static int misstate(const char *path)
+{
+	int first = socket(AF_INET, SOCK_DGRAM, 0), second = socket(AF_INET, SOCK_DGRAM, 0), found = 0;
+	struct layout *map = map_registry(path);
+	bind_port(first, PORT);
+	for (int i = 1; i < 100; i++)
+		if (word_phase(map->record[i].word) == PHASE_LIVE) {
+			map->record[i].word |= word_make(0, 0, 0xf, 0, PHASE_FREE);
+			found++;
+		}
+	dprintf(1, "%d found, second bind %d\n", found, bind_port(second, PORT));
+	return 0;
+}
+
+static int damage(const char *path, int count, uint64_t seed)
+{
+	atomic_uchar *map = map_registry(path);
 	while (count-- > 0) {
 		uint64_t random = next_random(&seed);
 		atomic_uchar *byte = &map[place(random)];
@@ -384,6 +405,8 @@ int main(int argc, char **argv)
 		return precious(argv[2]);
 	if (!strcmp(mode, "loop"))
 		return loop();
+	if (!strcmp(mode, "misstate") && argc == 3)
+		return misstate(argv[2]);
 	if (!strcmp(mode, "damage") && argc == 5)
 		return damage(argv[2], atoi(argv[3]), strtoull(argv[4], NULL, 0));
 	return 2;
