@@ -96,7 +96,7 @@ static enum finding look(struct holder *holder)
 /* What was found out about blamed holders during one decision. */
 #define FACTS 16
 struct facts {
-	unsigned count;
+	unsigned gone, count;
 	struct holder of[FACTS]; /* by reference */
 };
 
@@ -183,58 +183,8 @@ static bool forgot(struct decision *d, const struct walk *walk)
 	return true;
 }
 
-/* Looks for the holder that would be blamed.  True: something is new, judge again. */
-static bool look_at_blamed(struct decision *d, struct facts *facts)
-{
-	const struct verdict *verdict = &d->verdict;
-	/* An anchor is no socket: nobody to look for. */
-	if (verdict->error == 0 || !verdict->blamed || verdict->holder.state == STATE_ANCHOR)
-		return false;
-	if (fact_of(facts, &verdict->holder) || facts->count == FACTS)
-		return false;
-	struct holder holder = verdict->holder;
-	switch (look(&holder)) {
-	case FOUND_GONE:
-		return registry_remove(&session.registry, holder.reference);
-	case FOUND_THERE:
-		facts->of[facts->count++] = holder;
-		return true;
-	default:
-		return false;
-	}
-}
-
-void decide(struct decision *d)
-{
-	struct facts facts;
-	struct walk walk;
-	facts.count = 0;
-	do
-		judge_bucket(d, &facts, &walk);
-	while (look_at_blamed(d, &facts) || forgot(d, &walk));
-}
-
-void decide_bind(struct decision *d)
-{
-	struct facts none;
-	struct walk walk;
-	none.count = 0;
-	d->probe = false;
-	judge_bucket(d, &none, &walk);
-	if (d->verdict.error == 0 && !forgot(d, &walk))
-		return;
-	if (d->verdict.error && d->verdict.blamed) {
-		d->probe = true;
-		judge_bucket(d, &none, &walk);
-		d->probe = d->verdict.error == 0;
-	}
-	if (!d->probe)
-		decide(d);
-}
-
-/* ---- forgetting ---- */
-
 #define TOLERATED 16 /* doubtful records of a bucket before the kernel is asked about all of them */
+#define GONE 4       /* holders found gone in one decision before all are asked for at once */
 
 static bool confirm(void *bucket, const struct diag_socket *socket)
 {
@@ -243,6 +193,22 @@ static bool confirm(void *bucket, const struct diag_socket *socket)
 	if (known)
 		registry_confirm(&session.registry, known);
 	return true;
+}
+
+static bool has_the_port(const struct decision *d, const struct holder *holder)
+{
+	return holder->state != STATE_ANCHOR && holder->protocol == d->claim.protocol && holder->port == d->claim.port;
+}
+
+static void doubt_all(struct decision *d)
+{
+	struct holder holder;
+	struct cursor cursor;
+	bool doubtful;
+	registry_first(&session.registry, d->bucket, d->turn.record, &cursor);
+	while (registry_next(&session.registry, &cursor, &holder, &doubtful))
+		if (has_the_port(d, &holder))
+			registry_let_go(&session.registry, holder.reference);
 }
 
 /* Removes what nobody has open any more: all that is doubtful still after the kernel named those it has. */
@@ -257,9 +223,66 @@ static void reap(struct decision *d)
 		return;
 	registry_first(&session.registry, d->bucket, d->turn.record, &cursor);
 	while (registry_next(&session.registry, &cursor, &holder, &doubtful))
-		if (doubtful && holder.state != STATE_ANCHOR && holder.protocol == d->claim.protocol && holder.port == d->claim.port)
+		if (doubtful && has_the_port(d, &holder))
 			registry_remove(&session.registry, holder.reference);
 }
+
+/* Looks for the holder that would be blamed.  True: something is new, judge again. */
+static bool look_at_blamed(struct decision *d, struct facts *facts)
+{
+	const struct verdict *verdict = &d->verdict;
+	/* An anchor is no socket: nobody to look for. */
+	if (verdict->error == 0 || !verdict->blamed || verdict->holder.state == STATE_ANCHOR)
+		return false;
+	if (fact_of(facts, &verdict->holder) || facts->count == FACTS)
+		return false;
+	struct holder holder = verdict->holder;
+	switch (look(&holder)) {
+	case FOUND_GONE:
+		if (!registry_remove(&session.registry, holder.reference))
+			return false;
+		if (++facts->gone == GONE) {
+			doubt_all(d);
+			reap(d);
+		}
+		return facts->gone <= 2 * GONE;
+	case FOUND_THERE:
+		facts->of[facts->count++] = holder;
+		return true;
+	default:
+		return false;
+	}
+}
+
+void decide(struct decision *d)
+{
+	struct facts facts;
+	struct walk walk;
+	facts.gone = facts.count = 0;
+	do
+		judge_bucket(d, &facts, &walk);
+	while (look_at_blamed(d, &facts) || forgot(d, &walk));
+}
+
+void decide_bind(struct decision *d)
+{
+	struct facts none;
+	struct walk walk;
+	none.gone = none.count = 0;
+	d->probe = false;
+	judge_bucket(d, &none, &walk);
+	if (d->verdict.error == 0 && !forgot(d, &walk))
+		return;
+	if (d->verdict.error && d->verdict.blamed) {
+		d->probe = true;
+		judge_bucket(d, &none, &walk);
+		d->probe = d->verdict.error == 0;
+	}
+	if (!d->probe)
+		decide(d);
+}
+
+/* ---- forgetting ---- */
 
 void decide_sweep(struct decision *d)
 {

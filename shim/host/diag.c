@@ -121,7 +121,7 @@ static int receive(long netlink, enum protocol protocol, uint16_t port, bool (*e
 			continue;
 		if (n <= 0)
 			return n < 0 ? (int)n : -EIO;
-		int left = (int)n;
+		unsigned left = (unsigned)n;
 		for (const struct nlmsghdr *header = (const void *)buffer; NLMSG_OK(header, left); header = NLMSG_NEXT(header, left)) {
 			struct diag_socket found;
 			if (header->nlmsg_type == NLMSG_DONE)

@@ -19,19 +19,32 @@ void registry_point(enum registry_point);
 #define registry_point(point) ((void)0)
 #endif
 
-/* map.c: is there memory behind a unit?  Touching a hole of a full file system would be SIGBUS, even to read. */
+/* map.c: is there memory behind a unit?  Touching a hole of a full file system would be SIGBUS, even to read, and
+ * the file may lie; so each process asks the kernel once for each unit and believes only that. */
+extern struct populated {
+	const struct layout *map;
+	word32 unit[LAYOUT_UNITS / 32 + 1];
+} populated;
 bool map_populate(struct layout *, size_t offset);
 
+static inline bool map_populated(const struct layout *map, size_t unit)
+{
+	return likely(populated.map == map && atomic_load_explicit(&populated.unit[unit / 32], memory_order_acquire) >> unit % 32 & 1);
+}
+
+/* Has anybody used it? */
 static inline bool map_present(struct layout *map, size_t offset)
 {
 	size_t unit = offset / UNIT;
 
-	return atomic_load_explicit(&map->header.present[unit / 32], memory_order_acquire) >> unit % 32 & 1;
+	if (map_populated(map, unit))
+		return true;
+	return atomic_load_explicit(&map->header.present[unit / 32], memory_order_acquire) >> unit % 32 & 1 && map_populate(map, offset);
 }
 
 static inline bool map_need(struct layout *map, size_t offset)
 {
-	return likely(map_present(map, offset)) || map_populate(map, offset);
+	return map_populated(map, offset / UNIT) || map_populate(map, offset);
 }
 
 /* NULL for a number that is out of range or was never used: numbers come from the file. */
