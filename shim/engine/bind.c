@@ -204,7 +204,7 @@ static bool before(struct decision *d, struct sockaddr_storage *copy, struct add
 	uint32_t length;
 	const struct question question = {
 		.call = CALL_BIND, .profile = session.profile, .domain = d->claim.domain, .protocol = d->claim.protocol,
-		.state = claim_state(d->fd, d->slot), .options = d->claim.options,
+		.state = claim_state(d->slot), .options = d->claim.options,
 		.address = (const void *)copy, .length = address->length,
 	};
 	address_parse(d->claim.domain, copy, address->length, &d->claim);
@@ -227,7 +227,7 @@ int engine_bind(int fd, const struct sockaddr *given, socklen_t length)
 	if (!claim_copy(given, length, &copy))
 		return claim_host_answer(CALL_BIND, real.bind(fd, given, length));
 	/* A full slot may be stale: the number was closed behind our back and used again. */
-	if (slot->record && slot->cookie != ask_cookie(fd) && !slot_refresh(fd, &own, &slot))
+	if (session.mirror && slot->record && slot->cookie != ask_cookie(fd) && !slot_refresh(fd, &own, &slot))
 		return real.bind(fd, given, length);
 	claim_socket(&d, CALL_BIND, fd, slot);
 	if (slot->record && session.mirror)

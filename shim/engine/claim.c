@@ -50,12 +50,12 @@ void claim_socket(struct decision *d, enum call call, int fd, struct slot *slot)
 		claim->uid = ask_uid(fd);
 }
 
-enum state claim_state(int fd, const struct slot *slot)
+enum state claim_state(const struct slot *slot)
 {
 	struct holder holder;
 	if (slot->record && registry_get(&session.registry, slot->record, &holder) && holder.state == STATE_LISTENING)
 		return STATE_LISTENING;
-	if (ask_connected(fd))
+	if (slot->flags & SLOT_CONNECTED)
 		return STATE_CONNECTED;
 	return slot->record ? STATE_BOUND : STATE_UNBOUND;
 }

@@ -12,8 +12,8 @@ bool claim_copy(const struct sockaddr *, socklen_t, struct sockaddr_storage *);
 /* Everything about the socket but its address: options, device, uid, cookie. */
 void claim_socket(struct decision *, enum call, int fd, struct slot *);
 
-/* What state the socket is in, as far as this profile's rules ask for it. */
-enum state claim_state(int fd, const struct slot *);
+/* What state the socket is in, as far as a permissive profile's rules ask for it. */
+enum state claim_state(const struct slot *);
 
 /* The profile's answer from the arguments alone.  True: d->verdict is final. */
 bool claim_before(struct decision *, const struct question *, struct sockaddr_storage *to, uint32_t *to_length);

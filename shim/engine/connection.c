@@ -13,7 +13,7 @@ static struct question question_of(enum call call, struct decision *d)
 {
 	return (struct question){
 		.call = call, .profile = session.profile, .domain = d->claim.domain, .protocol = d->claim.protocol,
-		.state = claim_state(d->fd, d->slot), .options = d->claim.options,
+		.state = claim_state(d->slot), .options = d->claim.options,
 	};
 }
 
@@ -34,8 +34,12 @@ static int connect_host(struct decision *d, const struct sockaddr *address, sock
 	struct holder before = d->claim;
 	bool known = d->slot->record && registry_get(&session.registry, d->slot->record, &before);
 	if (!known && d->claim.protocol == PROTOCOL_TCP)
-		permit_reuse(d->fd, &d->claim);
+		tell_option(d->fd, SOL_SOCKET, SO_REUSEADDR, 1); /* others may bind over a client's port */
 	int result = real.connect(d->fd, address, length);
+	if (result == 0 && address->sa_family == AF_UNSPEC)
+		d->slot->flags &= ~SLOT_CONNECTED;
+	else if (result == 0 || errno == EINPROGRESS)
+		d->slot->flags |= SLOT_CONNECTED;
 	if (result < 0 && errno == ECONNREFUSED && d->verdict.flags & VERDICT_UNBINDS)
 		unbind(d);
 	if (result == 0 && known) {

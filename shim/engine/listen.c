@@ -110,8 +110,6 @@ int engine_listen(int fd, int backlog)
 		return real.listen(fd, backlog);
 	if (slot->protocol == PROTOCOL_UDP && session.mirror)
 		return real.listen(fd, backlog);
-	if (!session.mirror && slot->record && slot->cookie != ask_cookie(fd) && !slot_refresh(fd, &own, &slot))
-		return real.listen(fd, backlog);
 	claim_socket(&d, CALL_LISTEN, fd, slot);
 	/* A record that is gone although the slot names it: a duplicate's change moved it. */
 	bool known = slot->record && registry_get(&session.registry, slot->record, &d.claim);
@@ -122,7 +120,7 @@ int engine_listen(int fd, int backlog)
 	if (!session.mirror) {
 		const struct question question = {
 			.call = CALL_LISTEN, .profile = session.profile, .domain = slot->domain, .protocol = slot->protocol,
-			.state = claim_state(fd, slot), .options = slot->options, .argument = backlog,
+			.state = claim_state(slot), .options = slot->options, .argument = backlog,
 		};
 		if (claim_before(&d, &question, &unused, &unused_length))
 			return d.verdict.error ? refuse(&d) : 0;

@@ -116,6 +116,8 @@ static bool from_kernel(int fd, struct slot *slot)
 		slot->options |= OPTION_REUSEADDR;
 	if (session.mirror && ask_option(fd, SOL_SOCKET, SO_REUSEPORT) > 0)
 		slot->options |= OPTION_REUSEPORT;
+	if (!session.mirror && ask_connected(fd))
+		slot->flags |= SLOT_CONNECTED;
 	if (ask_name(fd, &name) == 0 && name.port != 0) {
 		struct holder holder;
 		uint32_t bucket = session.profile->family->bucket(session.profile, slot->protocol, name.port);

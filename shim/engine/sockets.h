@@ -14,6 +14,7 @@
 #define SLOT_SOCKET 0x1u   /* a TCP or UDP socket over IPv4 or IPv6 */
 #define SLOT_DEVICE 0x2u   /* a device option was set: ask before a bind */
 #define SLOT_AUTOBOUND 0x4u /* listen() chose its port */
+#define SLOT_CONNECTED 0x8u /* kept for permissive profiles only */
 
 struct slot {
 	uint64_t cookie;  /* 0: not asked yet */
