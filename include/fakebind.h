@@ -8,7 +8,8 @@
 #define FAKEBIND_H
 
 /* The system under test, one of `fakebind profiles`.  Not set or empty: every call passes untouched.
- * Unknown: one warning on stderr, and every call passes. */
+ * Unknown: one warning on stderr, and every call passes.  For a profile out of a file the launcher writes
+ * NAME:FAMILY:FINGERPRINT:NUMBER,... which only the same version of fakebind reads. */
 #define FAKEBIND_ENV_OS "FAKEBIND_OS"
 
 /* Absolute path of the registry shared by the programs of one run; made if it is not there (0600).  Not set:
@@ -18,8 +19,21 @@
 /* "1": one line on stderr for each refusal; "all": for each decision; "0" or not set: silence. */
 #define FAKEBIND_ENV_EXPLAIN "FAKEBIND_EXPLAIN"
 
+/* "1": the machine's loopback interface has 127.0.0.2 and its like, as if somebody had added them.  Systems other
+ * than Linux have 127.0.0.1 alone. */
+#define FAKEBIND_ENV_LOOPBACK_ALIAS "FAKEBIND_LOOPBACK_ALIAS"
+
+/* "exclusive" (or "exclusive=1"): every new socket has SO_EXCLUSIVEADDRUSE (Windows), SO_EXCLBIND (illumos) set;
+ * systems without it take no notice.  "exclusive=0" is as if not set. */
+#define FAKEBIND_ENV_SET "FAKEBIND_SET"
+
 /* What a call fails with where the system under test would halt (kernel panic): ENOTRECOVERABLE, which no
  * profile uses for anything else.  The explanation says so. */
 #define FAKEBIND_EHALT ENOTRECOVERABLE
+
+/* Options of other systems, for setsockopt(fd, SOL_SOCKET, ...); ENOPROTOOPT where the system under test has
+ * none of that name.  No Linux option has these numbers. */
+#define FAKEBIND_SO_REUSEPORT_LB 0x10000 /* FreeBSD 12: SO_REUSEPORT_LB */
+#define FAKEBIND_SO_EXCLUSIVE 0x1015     /* illumos: SO_EXCLBIND; Windows: SO_EXCLUSIVEADDRUSE */
 
 #endif

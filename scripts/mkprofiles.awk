@@ -1,13 +1,16 @@
 # SPDX-License-Identifier: MIT
 # mkprofiles.awk RULES.H TRAITS.DEF PROFILE.conf ... > profiles.c
 #
-# A profile text is lines of KEY = VALUE under [profile] and [traits]; '#' starts a comment line.
+# A profile text is lines of KEY = VALUE under [profile] and [traits]; '#' starts a comment line, a ';'
+# after a blank a comment.  cmd/profile_text.c reads the same texts at run time.
 #   [profile]  name title tier sources   needed
 #              family                    needed, unless it has a base
-#              base                      a profile whose family and traits are taken over
+#              base                      a profile whose family, traits and limits are taken over
 #              alias                     another name; may be repeated
+#              limits                    what cannot be imitated; may be repeated
 #   [traits]   one line for each trait that differs from the base or the default (traits.def)
 # A mistake is reported as FILE:LINE, and nothing is written.
+# The comment right above a trait in traits.def is what `fakebind profiles show` says about it.
 
 function fail(message)
 {
@@ -31,19 +34,32 @@ function joined(list, word)
 	return list == "" ? word : list " " word
 }
 
-# "name, TRAIT_WORD(name, word) ..." out of the text of traits.def
-function read_traits(text, token, part)
+function comment_text(token)
 {
-	gsub(/\/\*([^*]|\*+[^*\/])*\*+\//, "", text)
-	while (match(text, /TRAIT(_WORD|_NUMBER)?\([ \t]*[a-z0-9_]+([ \t]*,[ \t]*[a-z0-9_]+[ \t]*\))?/)) {
+	gsub(/^\/\*[ \t]*|[ \t]*\*\/$/, "", token)
+	gsub(/[ \t]*\n[ \t]*(\*[ \t]*)?/, " ", token)
+	return token
+}
+
+# "name, TRAIT_WORD(name, word) ..." out of the text of traits.def.  A comment speaks of the traits up to
+# the next blank line or comment.
+function read_traits(text, token, part, comment)
+{
+	while (match(text, /\/\*([^*]|\*+[^*\/])*\*+\/|\n[ \t]*\n|TRAIT(_WORD|_NUMBER)?\([ \t]*[a-z0-9_]+([ \t]*,[ \t]*[a-z0-9_]+[ \t]*\))?/)) {
 		token = substr(text, RSTART, RLENGTH)
-		text = substr(text, RSTART + RLENGTH)
+		# A newline may be the end of one blank line and the beginning of the next.
+		text = substr(text, RSTART + RLENGTH - (token ~ /^\n/))
+		if (token !~ /^TRAIT/) {
+			comment = token ~ /^\n/ ? "" : comment_text(token)
+			continue
+		}
 		split(token, part, /[(),][ \t]*/)
 		if (token ~ /^TRAIT_WORD/) {
 			trait_words[part[2]] = joined(trait_words[part[2]], part[3])
 			continue
 		}
 		trait_name[++trait_count] = part[2]
+		trait_meaning[part[2]] = comment
 		is_number[part[2]] = token ~ /^TRAIT_NUMBER/
 		trait_list = joined(trait_list, part[2])
 	}
@@ -60,9 +76,9 @@ function one_of(word, list,    part, n, i)
 
 function profile_key(key, value)
 {
-	if (!one_of(key, "name title family tier sources base alias"))
-		fail("unknown key '" key "': expected name, title, family, tier, sources, base or alias")
-	else if (key != "alias" && (current, key) in text_of)
+	if (!one_of(key, "name title family tier sources base alias limits"))
+		fail("unknown key '" key "': expected name, title, family, tier, sources, base, alias or limits")
+	else if (key != "alias" && key != "limits" && (current, key) in text_of)
 		fail("'" key "' is given twice")
 	else if (value == "")
 		fail("'" key "' has no value")
@@ -70,12 +86,16 @@ function profile_key(key, value)
 		fail("unknown tier '" value "': expected measured, source or documented")
 	else if (key == "family" && !one_of(value, families))
 		fail("unknown family '" value "': expected one of: " families)
-	else if ((key == "name" || key == "alias") && value !~ /^[a-z0-9][a-z0-9._-]*$/)
-		fail("'" value "' is no profile name: expected lower-case letters, digits, '.', '-' and '_'")
+	else if ((key == "name" || key == "alias") && (value !~ /^[a-z0-9][a-z0-9._-]*$/ || length(value) > 48))
+		fail("'" value "' is no profile name: expected up to 48 lower-case letters, digits, '.', '-' and '_'")
 	else if (key == "name" || key == "alias")
 		claim_name(value, key)
 	line_of[current, key] = FILENAME ":" FNR
-	if (key != "alias")
+	if (key == "alias")
+		text_of[current, key] = joined(text_of[current, key], value)
+	else if (key == "limits" && (current, key) in text_of)
+		text_of[current, key] = text_of[current, key] "\n" value
+	else
 		text_of[current, key] = value
 }
 
@@ -104,7 +124,7 @@ function trait_key(key, value)
 }
 
 # Family and traits of the base, the base's own base first.
-function inherit(profile, depth,    base, i, key)
+function inherit(profile, depth,    base, i, key, own)
 {
 	if (!((profile, "base") in text_of) || done[profile])
 		return
@@ -119,6 +139,10 @@ function inherit(profile, depth,    base, i, key)
 		text_of[profile, "family"] = text_of[base, "family"]
 	else if (text_of[profile, "family"] != text_of[base, "family"])
 		fail_at(line_of[profile, "family"], "the base is of family " text_of[base, "family"])
+	if ((base, "limits") in text_of) {
+		own = (profile, "limits") in text_of ? "\n" text_of[profile, "limits"] : ""
+		text_of[profile, "limits"] = text_of[base, "limits"] own
+	}
 	for (i = 1; i <= trait_count; i++) {
 		key = trait_name[i]
 		if (!((profile, key) in trait_of) && (base, key) in trait_of)
@@ -139,6 +163,7 @@ function quoted(text)
 {
 	gsub(/\\/, "&&", text)
 	gsub(/"/, "\\\"", text)
+	gsub(/\n/, "\\n", text)
 	return "\"" text "\""
 }
 
@@ -148,6 +173,12 @@ function write_profile(profile,    i, key, value)
 	print "\t\t.name = " quoted(text_of[profile, "name"]) ","
 	print "\t\t.title = " quoted(text_of[profile, "title"]) ","
 	print "\t\t.sources = " quoted(text_of[profile, "sources"]) ","
+	if ((profile, "alias") in text_of)
+		print "\t\t.aliases = " quoted(text_of[profile, "alias"]) ","
+	if ((profile, "limits") in text_of)
+		print "\t\t.limits = " quoted(text_of[profile, "limits"]) ","
+	if ((profile, "base") in text_of)
+		print "\t\t.base = &profiles[" profile_of[text_of[profile, "base"]] - 1 "],"
 	print "\t\t.family = &family_" text_of[profile, "family"] ","
 	print "\t\t.tier = TIER_" toupper(text_of[profile, "tier"]) ","
 	print "\t\t.trait = {"
@@ -162,19 +193,52 @@ function write_profile(profile,    i, key, value)
 	print "\t},"
 }
 
+function write_families(    part, n, i)
+{
+	n = split(families, part, " ")
+	print "const struct family *const families[] = {"
+	for (i = 1; i <= n; i++)
+		print "\t&family_" part[i] ","
+	print "};\n\nconst size_t family_count = sizeof families / sizeof *families;\n"
+}
+
+function write_traits(    part, n, i, j, key)
+{
+	for (i = 1; i <= trait_count; i++) {
+		key = trait_name[i]
+		n = split(trait_words[key], part, " ")
+		if (!n)
+			continue
+		printf "static const char *const %s_words[] = {", key
+		for (j = 1; j <= n; j++)
+			printf " %s,", quoted(part[j])
+		print " };"
+	}
+	print "\nconst struct trait trait_list[TRAIT_COUNT] = {"
+	for (i = 1; i <= trait_count; i++) {
+		key = trait_name[i]
+		n = split(trait_words[key], part, " ")
+		print "\t[trait_" key "] = { " quoted(key) ", " quoted(trait_meaning[key]) ", " \
+			(n ? key "_words" : "NULL") ", " n " },"
+	}
+	print "};\n"
+}
+
 FNR == 1 { file_number++; section = "" }
 
-file_number == 1 && /^extern const struct family / {
-	families = $0
-	sub(/^extern const struct family /, "", families)
-	gsub(/family_|[;,]/, "", families)
+file_number == 1 && /^extern const struct family family_/ {
+	line = $0
+	sub(/^extern const struct family /, "", line)
+	gsub(/family_|[;,]/, "", line)
+	families = joined(families, line)
 }
 file_number == 1 { next }
 file_number == 2 { traits_text = traits_text $0 "\n"; next }
 file_number == 3 && FNR == 1 { read_traits(traits_text) }
 FNR == 1 { current = ++profile_count; file_of[current] = FILENAME }
 
-/^[ \t\r]*(#.*)?$/ { next }
+/^[ \t\r]*([#;].*)?$/ { next }
+{ sub(/[ \t];.*$/, "") }
 /^[ \t]*\[/ {
 	section = trim($0)
 	if (section != "[profile]" && section != "[traits]")
@@ -207,6 +271,8 @@ END {
 		exit 1
 	print "/* Made by scripts/mkprofiles.awk from profiles/ and traits.def: change those. */"
 	print "#include \"rules.h\"\n\n#include <string.h>\n"
+	write_families()
+	write_traits()
 	print "const struct profile profiles[] = {"
 	for (i = 1; i <= profile_count; i++)
 		write_profile(i)

@@ -1,26 +1,17 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * Linux, as in 6.18.  TCP: net/ipv4/inet_connection_sock.c; UDP: net/ipv4/udp.c.
+ * Linux, 2.6.24 to 6.18.  TCP: net/ipv4/inet_connection_sock.c; UDP: net/ipv4/udp.c.
  *
- * Both decide by pairs of sockets.  TCP asks every socket of the port, listen() asks again, and one
- * remembered claim may let a socket in unasked.  UDP asks one socket only: the first it visits.
+ * Both decide by pairs of sockets.  TCP asks every socket of the port, listen() asks again, and what the
+ * port remembers may let a socket in unasked.  UDP asks one socket only since 4.12: the first it visits.
+ * Which sockets are found is linux_address.c, what a port remembers linux_memory.c, and 1.2 a world of its own.
  */
-#include "rules.h"
+#include "linux.h"
 
 #include <errno.h>
 #include <netinet/in.h>
-#include <string.h>
 
 #define PAIR "net/ipv4/inet_connection_sock.c inet_bind_conflict(), 6.18"
-
-/* memory.flags.  tb->fastreuseport is FASTREUSEPORT_STRICT: reuseport is remembered for one address. */
-#define REMEMBERS_REUSEPORT 0x1u
-
-/* judgement.scratch */
-#define SHARES_REUSEADDR 0x1u
-#define SHARES_REUSEPORT 0x2u
-#define OVERRULED 0x4u /* UDP: somebody who objects was not the one to ask */
-#define ONE_SOCKET 0x100u /* the rest counts the sockets of the port, overlapping or not */
 
 enum objection {
 	OBJECTION_NONE,
@@ -60,88 +51,41 @@ static const struct rule conflicts[][2] = {
 		"SO_REUSEADDR had been set before the connection came in"),
 };
 
+/* A port the system tries of its own accord (fakebind play; the host does it for itself). */
+static const struct rule port_taken = { "port/taken", "an automatic port is shared with nobody", NULL,
+	"net/ipv4/inet_connection_sock.c inet_csk_find_open_port(), inet_hashtables.c __inet_hash_connect(), 6.18" };
 static const struct rule ok_free = { "ok/free", "no socket overlaps", NULL, PAIR };
 static const struct rule ok_reuseaddr = { "ok/reuseaddr", "every overlapping socket has SO_REUSEADDR, and none listens", NULL, PAIR };
 static const struct rule ok_reuseport = { "ok/reuseport", "every overlapping socket has SO_REUSEPORT and the same user", NULL, PAIR };
 static const struct rule ok_remembered = { "ok/reuseport-remembered",
 	"the port remembers a SO_REUSEPORT claim of this user to the same address or to all, and nobody was asked", NULL,
 	"net/ipv4/inet_connection_sock.c sk_reuseport_match(), inet_csk_update_fastreuse(), 6.18" };
+static const struct rule ok_remembered_reuseaddr = { "ok/reuseaddr-remembered",
+	"the port remembers that its sockets had SO_REUSEADDR when they were bound, and nobody was asked", NULL,
+	"net/ipv4/inet_connection_sock.c inet_csk_get_port(), tb->fastreuse, 2.6.24 to 6.7" };
+static const struct rule ok_unseen = { "ok/not-found",
+	"an overlapping socket is not found by the address looked up", NULL,
+	"net/ipv4/inet_hashtables.c inet_bind2_bucket_match_addr_any(), inet_bind2_bucket_addr_match(), 6.1 to 6.8" };
+static const struct rule ok_crowd = { "ok/crowded-port",
+	"the port's hash slot has more than ten UDP sockets: a bind to all addresses asks only others to all addresses", NULL,
+	"net/ipv4/udp.c udp_lib_get_port(), 3.6 to 6.8" };
 static const struct rule ok_first_owner = { "ok/first-udp-owner",
 	"only the first overlapping socket was asked, and it shares by SO_REUSEPORT", NULL,
 	"net/ipv4/udp.c udp_lib_lport_inuse(), 6.18" };
 
-/* ---- addresses ---- */
-
-static bool has(const struct holder *holder, uint32_t option)
-{
-	return holder->options & option;
-}
-
-static bool is_mapped(const struct holder *holder)
-{
-	static const uint8_t prefix[12] = { [10] = 0xff, 0xff };
-
-	return holder->domain == AF_INET || !memcmp(holder->address, prefix, sizeof prefix);
-}
-
-/* sk_rcv_saddr, which an IPv6 socket has too: its own IPv4 part, or LOOPBACK4_IPV6 (net/ipv6/af_inet6.c,
- * include/net/ipv6.h, 6.18) */
-static uint32_t address4(const struct holder *holder)
-{
-	uint32_t address;
-
-	if (holder->domain == AF_INET6 && address_is_any(holder))
-		return 0;
-	if (!is_mapped(holder))
-		return htonl(0x7f000006);
-	memcpy(&address, holder->address + (holder->domain == AF_INET ? 0 : 12), 4);
-	return address;
-}
-
-static bool is_specific(const struct holder *holder)
-{
-	return address4(holder);
-}
-
-/* A bind to one IPv6 address makes the socket v6only (net/ipv6/af_inet6.c __inet6_bind(), 6.18).  The
- * children of a wildcard listener have one address as well, and keep the listener's option. */
-static bool is_v6only(const struct holder *holder)
-{
-	if (holder->domain == AF_INET)
-		return false;
-	if (has(holder, OPTION_V6ONLY))
-		return true;
-	return holder->state < STATE_CONNECTED && !is_mapped(holder) && !address_is_any(holder);
-}
-
-/* inet_rcv_saddr_equal(): `wild` tells whether b's wildcard covers a; a's always covers b. */
-static bool addresses_meet(const struct holder *a, const struct holder *b, bool wild)
-{
-	bool any_a = address_is_any(a), any_b = address_is_any(b);
-
-	if (a->domain == AF_INET || (is_mapped(a) && is_mapped(b))) {
-		uint32_t a4 = address4(a), b4 = address4(b);
-
-		return !is_v6only(b) && (a4 == b4 || !a4 || (wild && !b4));
-	}
-	if (any_b && b->domain == AF_INET6 && (wild || any_a) && !(is_v6only(b) && is_mapped(a)))
-		return true;
-	if (any_a && !(is_v6only(a) && is_mapped(b)))
-		return true;
-	return b->domain == AF_INET6 && !memcmp(a->address, b->address, 16);
-}
-
-bool linux_overlaps(const struct holder *claim, const struct holder *other)
-{
-	bool device = !claim->ifindex || !other->ifindex || claim->ifindex == other->ifindex;
-
-	return device && addresses_meet(claim, other, true);
-}
-
 /* ---- pairs ---- */
 
-static enum objection objection(const struct holder *claim, const struct holder *holder)
+/* Up to 6.8 a child that nobody accepted counts as root's (net/core/sock.c sock_i_uid(), 6.8). */
+static bool is_same_user(const struct judgement *judgement, const struct holder *holder)
 {
+	bool of_root = has(holder, OPTION_ORPHAN) && judgement->profile->trait[trait_orphan_uid] == orphan_uid_root;
+
+	return judgement->claim.uid == (of_root ? 0 : holder->uid);
+}
+
+static enum objection objection(const struct judgement *judgement, const struct holder *holder)
+{
+	const struct holder *claim = &judgement->claim;
 	bool time_wait = holder->state == STATE_TIME_WAIT;
 	uint32_t both = claim->options & holder->options;
 
@@ -150,7 +94,7 @@ static enum objection objection(const struct holder *claim, const struct holder 
 	if (both & OPTION_REUSEPORT) {
 		if (has(claim, OPTION_GROUP))
 			return OBJECTION_GROUP;
-		return time_wait || claim->uid == holder->uid ? OBJECTION_NONE : OBJECTION_USER;
+		return time_wait || is_same_user(judgement, holder) ? OBJECTION_NONE : OBJECTION_USER;
 	}
 	if (holder->state == STATE_LISTENING)
 		return OBJECTION_LISTENS;
@@ -169,13 +113,15 @@ static void note_sharing(struct judgement *judgement, const struct holder *holde
 static void refuse(const struct judgement *judgement, const struct holder *blame, struct verdict *verdict)
 {
 	verdict->error = EADDRINUSE;
-	verdict->rule = &conflicts[objection(&judgement->claim, blame)][judgement->call == CALL_LISTEN];
+	verdict->rule = &conflicts[objection(judgement, blame)][judgement->call == CALL_LISTEN];
 	verdict->blamed = true;
 	verdict->holder = *blame;
 }
 
 static const struct rule *why_ok(const struct judgement *judgement)
 {
+	if (judgement->scratch & UNSEEN)
+		return &ok_unseen;
 	if (judgement->scratch & SHARES_REUSEPORT)
 		return &ok_reuseport;
 	return judgement->scratch & SHARES_REUSEADDR ? &ok_reuseaddr : &ok_free;
@@ -189,62 +135,94 @@ static uint64_t blame_rank(const struct holder *holder)
 	return (uint64_t)(holder->state == STATE_LISTENING) << 63 | holder->order;
 }
 
-/* A claim to one address asks the sockets of that address and of the wildcards only (inet_bhash2_conflict(),
- * inet_bhash2_addr_any_conflict(), 6.18): 127.0.0.6 does not meet the IPv6 sockets it stands for. */
-static bool is_asked(const struct holder *claim, const struct holder *holder)
+static void blame_tcp(const struct holder *holder, bool *refused, struct holder *blame)
 {
-	return !is_specific(claim) || !is_specific(holder) || is_mapped(claim) == is_mapped(holder);
+	if (*refused && blame_rank(holder) <= blame_rank(blame))
+		return;
+	*refused = true;
+	*blame = *holder;
+}
+
+/* A mapped claim is taken to meet even a v6only :: that its list lookup comes by (__inet_bhash2_conflict(), 6.8). */
+static bool meets_in_list(const struct judgement *judgement, enum linux_list list, const struct holder *holder)
+{
+	bool blind = judgement->profile->trait[trait_address_lookup] == address_lookup_linux_6_8 && judgement->claim.domain == AF_INET6;
+
+	return (blind && list == LIST_ANY6) || linux_overlaps_as(judgement->profile, &judgement->claim, holder);
+}
+
+/* 127.0.0.6 misses nobody but sockets that it only stands for, and that is right. */
+static void note_unseen(struct judgement *judgement, const struct holder *holder)
+{
+	bool right = judgement->profile->trait[trait_address_lookup] == address_lookup_linux_6_9;
+
+	if (!right && linux_overlaps(&judgement->claim, holder) && objection(judgement, holder))
+		judgement->scratch |= UNSEEN;
 }
 
 static void tcp_holder(struct judgement *judgement, const struct holder *holder)
 {
-	if (!is_asked(&judgement->claim, holder))
+	enum linux_list number = linux_lookup(judgement, holder);
+	struct wildcard_list *list = &judgement->list[number == LIST_ANY6];
+
+	judgement->scratch |= linux_is_any4(holder) ? MEETS_ANY4 : 0;
+	if (number == LIST_NONE) {
+		note_unseen(judgement, holder);
 		return;
-	if (!objection(&judgement->claim, holder)) {
+	}
+	if (number != LIST_OWN && (!list->begun || holder->order < list->begun))
+		list->begun = holder->order;
+	if (!meets_in_list(judgement, number, holder))
+		return;
+	if (!objection(judgement, holder))
 		note_sharing(judgement, holder);
+	else if (number == LIST_OWN)
+		blame_tcp(holder, &judgement->refused, &judgement->blame);
+	else
+		blame_tcp(holder, &list->refused, &list->blame);
+}
+
+static void meet_list(struct judgement *judgement, const struct wildcard_list *list, bool met)
+{
+	if (!list->refused)
 		return;
-	}
-	if (judgement->refused && blame_rank(holder) <= judgement->decider)
-		return;
-	judgement->refused = true;
-	judgement->decider = blame_rank(holder);
-	judgement->blame = *holder;
+	if (met)
+		blame_tcp(&list->blame, &judgement->refused, &judgement->blame);
+	else
+		judgement->scratch |= UNSEEN;
 }
 
-/* sk_reuseport_match(): devices are not looked at. */
-static bool is_remembered(const struct judgement *judgement)
+/* The list begun last is met first, and nobody looks at the other.  When the socket that began a list is gone, the
+ * oldest that is left stands for it. */
+static void tcp_wildcards(struct judgement *judgement)
 {
-	const struct holder *claim = &judgement->claim, *source = judgement->memory.source;
+	bool second = judgement->list[1].begun > judgement->list[0].begun;
 
-	return (judgement->memory.flags & REMEMBERS_REUSEPORT) && source &&
-		has(claim, OPTION_REUSEPORT) && !has(claim, OPTION_GROUP) &&
-		claim->uid == source->uid && addresses_meet(source, claim, false);
+	meet_list(judgement, &judgement->list[0], !second);
+	meet_list(judgement, &judgement->list[1], second);
 }
 
-/*
- * inet_csk_update_fastreuse().  fastreuse itself never becomes true from 6.8 on: the address bucket is
- * linked before the port is found to be empty, so no socket is ever the first.
- */
-static void tcp_remember(const struct judgement *judgement, bool remembered, struct verdict *verdict)
+static void tcp_automatic(struct judgement *judgement, struct verdict *verdict)
 {
-	if (!has(&judgement->claim, OPTION_REUSEPORT)) {
-		verdict->memory = MEMORY_FORGET;
-	} else if (!remembered) {
-		verdict->memory = MEMORY_CLAIM;
-		verdict->memory_flags = REMEMBERS_REUSEPORT;
-	}
+	verdict->rule = judgement->refused ? &port_taken : &ok_free;
+	verdict->error = judgement->refused ? EADDRINUSE : 0;
+	if (!judgement->refused && judgement->call != CALL_CONNECT)
+		linux_remember(judgement, false, verdict);
 }
 
-static void tcp_end(const struct judgement *judgement, struct verdict *verdict)
+static void tcp_end(struct judgement *judgement, struct verdict *verdict)
 {
-	bool remembered = is_remembered(judgement);
+	bool reuseaddr = linux_remembers_reuseaddr(judgement), unasked = reuseaddr || linux_remembers_reuseport(judgement);
 
-	if (judgement->refused && !remembered) {
+	tcp_wildcards(judgement);
+	if (judgement->refused && !unasked) {
 		refuse(judgement, &judgement->blame, verdict);
 		return;
 	}
-	verdict->rule = judgement->refused ? &ok_remembered : why_ok(judgement);
-	tcp_remember(judgement, remembered, verdict);
+	verdict->rule = why_ok(judgement);
+	if (judgement->refused)
+		verdict->rule = reuseaddr ? &ok_remembered_reuseaddr : &ok_remembered;
+	linux_remember(judgement, unasked, verdict);
 }
 
 /* ---- UDP ---- */
@@ -257,41 +235,61 @@ static uint64_t visit_rank(const struct holder *holder)
 	return has(holder, OPTION_TAIL) ? head - 1 - holder->order : head | holder->order;
 }
 
-/* decider, blame: first of the claim's own address, if it has one; decider2, blame2: first of the others. */
+/* Which of two sockets that are not of the sort that shares is asked: the first that is met, or the one that objects. */
+static uint64_t ask_rank(const struct judgement *judgement, const struct holder *holder)
+{
+	if (judgement->profile->trait[trait_udp_scan] == udp_scan_all_sockets && !objection(judgement, holder))
+		return 0;
+	return visit_rank(holder);
+}
+
+/* decider, blame: first to be asked of those with one address; decider2, blame2: of the wildcards. */
 static void udp_holder(struct judgement *judgement, const struct holder *holder)
 {
-	bool own = is_specific(&judgement->claim) && is_specific(holder);
+	bool own = linux_is_specific(holder);
 	uint64_t *decider = own ? &judgement->decider : &judgement->decider2;
 
 	if (judgement->claim.options & holder->options & OPTION_REUSEADDR) {
 		note_sharing(judgement, holder);
 		return;
 	}
-	if (objection(&judgement->claim, holder))
+	if (objection(judgement, holder))
 		judgement->scratch |= OVERRULED;
 	else
 		note_sharing(judgement, holder);
-	if (visit_rank(holder) <= *decider)
+	if (ask_rank(judgement, holder) <= *decider)
 		return;
-	*decider = visit_rank(holder);
+	*decider = ask_rank(judgement, holder);
 	*(own ? &judgement->blame : &judgement->blame2) = *holder;
 }
 
-/* More than ten sockets in the port's hash slot: a claim to one address asks the first of that address and
- * the first of the wildcards.  Not told: the slot may hold sockets of other ports, and a wildcard socket that
- * connected since has moved to the head of its new address (udp_lib_rehash()). */
+/*
+ * More than ten sockets in the port's hash slot: a claim to one address asks the first of that address and the
+ * first of the wildcards; up to 6.8 a claim to all addresses asks the first of the wildcards alone.  Not told: the
+ * slot may hold sockets of other ports, and a wildcard socket that connected since has moved to the head of its new
+ * address (udp_lib_rehash()).
+ */
 static const struct holder *udp_refuser(const struct judgement *judgement)
 {
-	const struct holder *claim = &judgement->claim;
-	bool own = judgement->decider && objection(claim, &judgement->blame);
-	bool other = judgement->decider2 && objection(claim, &judgement->blame2);
-	bool crowded = judgement->scratch / ONE_SOCKET > 10;
+	bool own = judgement->decider && objection(judgement, &judgement->blame);
+	bool other = judgement->decider2 && objection(judgement, &judgement->blame2);
+	uint32_t crowd = judgement->scratch / ONE_SOCKET > 10 ? judgement->profile->trait[trait_udp_crowd] : udp_crowd_no_matter;
+	bool specific = linux_is_specific(&judgement->claim), apart = specific && crowd != udp_crowd_no_matter;
 
-	if (own && (crowded || judgement->decider > judgement->decider2))
+	if (!specific && crowd == udp_crowd_any_claim)
+		return other ? &judgement->blame2 : NULL;
+	if (own && (apart || judgement->decider > judgement->decider2))
 		return &judgement->blame;
-	if (other && (crowded || judgement->decider2 > judgement->decider))
+	if (other && (apart || judgement->decider2 > judgement->decider))
 		return &judgement->blame2;
 	return NULL;
+}
+
+static const struct rule *why_udp_ok(const struct judgement *judgement)
+{
+	if (!(judgement->scratch & OVERRULED))
+		return why_ok(judgement);
+	return judgement->profile->trait[trait_udp_scan] == udp_scan_all_sockets ? &ok_crowd : &ok_first_owner;
 }
 
 static void udp_end(const struct judgement *judgement, struct verdict *verdict)
@@ -301,7 +299,7 @@ static void udp_end(const struct judgement *judgement, struct verdict *verdict)
 	if (refuser)
 		refuse(judgement, refuser, verdict);
 	else
-		verdict->rule = judgement->scratch & OVERRULED ? &ok_first_owner : why_ok(judgement);
+		verdict->rule = why_udp_ok(judgement);
 }
 
 /* ---- the family ---- */
@@ -312,11 +310,32 @@ static uint32_t linux_bucket(const struct profile *profile, enum protocol protoc
 	return port + (protocol == PROTOCOL_UDP ? 65536u : 0);
 }
 
-/* The host is Linux: it gives every error of the arguments itself, in the right order. */
+static bool is_1_2(const struct profile *profile)
+{
+	return profile->trait[trait_port_rule] == port_rule_linux_1_2;
+}
+
+/* The host is Linux: it gives almost every error of the arguments itself, in the right order. */
 static bool linux_before(const struct question *question, struct verdict *verdict, struct sockaddr_storage *to, uint32_t *to_length)
 {
-	(void)question, (void)verdict, (void)to, (void)to_length;
-	return false;
+	struct question read = *question;
+
+	if (is_1_2(question->profile))
+		return linux_1_2_before(question, verdict, to, to_length);
+	if (linux_before_version(question, verdict, to, to_length))
+		return true;
+	if (*to_length)
+		read.address = (const uint8_t *)to;
+	return question->alone && linux_before_alone(&read, verdict, to, to_length);
+}
+
+/* bind() takes a port where nobody overlaps, connect() one where all others came by connect() too. */
+static void automatic_holder(struct judgement *judgement, const struct holder *holder)
+{
+	if (judgement->call == CALL_CONNECT)
+		judgement->refused |= !has(holder, OPTION_CLIENT);
+	else
+		judgement->refused |= linux_overlaps_as(judgement->profile, &judgement->claim, holder);
 }
 
 static void linux_holder(struct judgement *judgement, const struct holder *holder)
@@ -326,26 +345,37 @@ static void linux_holder(struct judgement *judgement, const struct holder *holde
 	if (holder->protocol != claim->protocol || holder->port != claim->port)
 		return;
 	judgement->scratch += ONE_SOCKET;
-	if (!linux_overlaps(claim, holder))
-		return;
-	if (claim->protocol == PROTOCOL_UDP)
-		udp_holder(judgement, holder);
-	else
+	if (is_1_2(judgement->profile))
+		linux_1_2_holder(judgement, holder);
+	else if (claim->protocol == PROTOCOL_TCP && judgement->automatic)
+		automatic_holder(judgement, holder);
+	else if (claim->protocol == PROTOCOL_TCP)
 		tcp_holder(judgement, holder);
+	else if (linux_overlaps_as(judgement->profile, claim, holder))
+		udp_holder(judgement, holder);
 }
 
 static void linux_end(struct judgement *judgement, struct verdict *verdict)
 {
-	if (judgement->claim.protocol == PROTOCOL_UDP)
+	if (is_1_2(judgement->profile))
+		linux_1_2_end(judgement, verdict);
+	else if (judgement->claim.protocol == PROTOCOL_UDP)
 		udp_end(judgement, verdict);
+	else if (judgement->automatic)
+		tcp_automatic(judgement, verdict);
 	else
 		tcp_end(judgement, verdict);
 }
 
 static void linux_option(const struct option_question *question, struct option_answer *answer)
 {
-	(void)question;
 	*answer = (struct option_answer){ .passes = true };
+	if (linux_option_version(question, answer) || !question->alone)
+		return;
+	if (is_1_2(question->profile))
+		linux_1_2_option_alone(question, answer);
+	else
+		linux_option_alone(question, answer);
 }
 
 static int linux_error(const struct profile *profile, enum call call, int host_errno)
@@ -360,13 +390,33 @@ static bool linux_anchors(const struct profile *profile, const struct holder *cl
 	return false;
 }
 
+static uint32_t linux_inherited(const struct profile *profile, uint32_t listener_options)
+{
+	(void)profile;
+	return listener_options & (OPTION_REUSEADDR | OPTION_REUSEPORT | OPTION_V6ONLY);
+}
+
+static enum state linux_released(const struct profile *profile, const struct holder *holder, bool active, uint32_t *milliseconds)
+{
+	(void)profile, (void)holder;
+	*milliseconds = 60000; /* TCP_TIMEWAIT_LEN: net/inet/tcp.h, 1.2.13; include/net/tcp.h, 2.6.24 to 6.18 */
+	return active ? STATE_TIME_WAIT : STATE_UNBOUND;
+}
+
 const struct family family_linux = {
 	.name = "linux",
+	.asks = ASKS_UNSEEN,
 	.bucket = linux_bucket,
 	.before = linux_before,
 	.holder = linux_holder,
 	.end = linux_end,
 	.option = linux_option,
 	.error = linux_error,
+	.inherited = linux_inherited,
+	.released = linux_released,
 	.anchors = linux_anchors,
+	.bound = linux_bound,
+	.source = linux_source,
+	.port = linux_port,
+	.event = linux_event,
 };

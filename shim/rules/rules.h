@@ -18,9 +18,13 @@
 enum protocol { PROTOCOL_TCP, PROTOCOL_UDP };
 
 /* Where a socket is in its life.  STATE_ANCHOR is no socket: an address that a system never forgets. */
-enum state { STATE_UNBOUND, STATE_BOUND, STATE_LISTENING, STATE_CONNECTED, STATE_TIME_WAIT, STATE_ANCHOR };
+/* STATE_DEAD: the descriptor is open, but the system took the socket behind it away; holds nothing. */
+enum state { STATE_UNBOUND, STATE_BOUND, STATE_LISTENING, STATE_CONNECTED, STATE_TIME_WAIT, STATE_ANCHOR, STATE_DEAD };
 
-enum call { CALL_SOCKET, CALL_BIND, CALL_LISTEN, CALL_CONNECT, CALL_ACCEPT, CALL_SHUTDOWN, CALL_CLOSE, CALL_SETSOCKOPT, CALL_GETSOCKOPT };
+enum call {
+	CALL_SOCKET, CALL_BIND, CALL_LISTEN, CALL_CONNECT, CALL_ACCEPT, CALL_SHUTDOWN, CALL_CLOSE, CALL_SETSOCKOPT, CALL_GETSOCKOPT,
+	CALL_NAME, CALL_PEER, CALL_SEND, CALL_RECEIVE, CALL_DUP, CALL_SETEUID /* asked of a family alone only */
+};
 
 /* The program's own option values, as the system under test keeps them. */
 #define OPTION_REUSEADDR 0x1u
@@ -28,6 +32,13 @@ enum call { CALL_SOCKET, CALL_BIND, CALL_LISTEN, CALL_CONNECT, CALL_ACCEPT, CALL
 #define OPTION_V6ONLY 0x4u
 #define OPTION_GROUP 0x8u /* a reuseport group was attached before the bind (SO_ATTACH_REUSEPORT_*) */
 #define OPTION_TAIL 0x10u /* set once, when it is bound: the system visits it last (Linux: UDP, AF_INET6, SO_REUSEPORT) */
+#define OPTION_REUSEPORT_LB 0x40u /* FreeBSD */
+#define OPTION_EXCLUSIVE 0x80u    /* SO_EXCLUSIVEADDRUSE, SO_EXCLBIND */
+#define OPTION_CHILD 0x100u       /* accepted from a listener */
+#define OPTION_CLIENT 0x200u      /* its port was chosen by its connect() */
+#define OPTION_ORPHAN 0x400u      /* a child that nobody accepted yet */
+#define OPTION_AUTOBOUND 0x800u   /* its port was chosen by the system, by whatever call */
+#define OPTION_OWN 0xffff0000u    /* the family's: left alone by everybody else */
 #define OPTION_SHARED 0x20u /* no option: it was duplicated, so closing one descriptor proves nothing */
 
 struct holder {
@@ -55,7 +66,7 @@ struct memory {
 	const struct holder *source; /* the socket whose claim was remembered, as it was then; or NULL */
 };
 
-enum memory_change { MEMORY_KEEP, MEMORY_FORGET, MEMORY_CLAIM };
+enum memory_change { MEMORY_KEEP, MEMORY_FORGET, MEMORY_CLAIM, MEMORY_FLAGS /* the source stays */ };
 
 /* A rule is data: its id is stable and shown to users as PROFILE/ID. */
 struct rule {
@@ -65,9 +76,15 @@ struct rule {
 	const char *source;  /* kernel file, function and version, or document */
 };
 
-#define VERDICT_BINDS 0x1u   /* refused, but the socket is bound all the same */
+#define VERDICT_BINDS 0x1u   /* refused, but the socket is bound all the same (connect: to a port the system chose) */
 #define VERDICT_UNBINDS 0x2u /* a failed connect takes the socket's address away */
 #define VERDICT_HALTS 0x4u   /* the real system would halt here */
+/* Alone only: */
+#define VERDICT_KILLS 0x8u      /* the socket is STATE_DEAD from now on */
+#define VERDICT_LISTENS 0x10u   /* final, and the socket listens now, with the port it has or none */
+#define VERDICT_UNLISTENS 0x20u /* shutdown: the listener is a bound socket again */
+/* getsockname() shows the address all the same: of a refused bind (with port 0), or beside VERDICT_UNBINDS. */
+#define VERDICT_NAMES 0x40u
 
 struct verdict {
 	int error;               /* 0, or the errno the program sees */
@@ -102,12 +119,25 @@ enum trait_index {
 
 enum tier { TIER_MEASURED, TIER_SOURCE, TIER_DOCUMENTED };
 
+/* What traits.def says of a trait, for reading and showing profiles. */
+struct trait {
+	const char *name;
+	const char *meaning;      /* one line for people */
+	const char *const *words; /* NULL: a number */
+	uint32_t word_count;
+};
+
+extern const struct trait trait_list[TRAIT_COUNT];
+
 struct family;
 
 struct profile {
 	const char *name;
 	const char *title;   /* one line for people */
 	const char *sources; /* where the facts come from */
+	const char *aliases; /* a blank between two; or NULL */
+	const char *limits;  /* what cannot be imitated, a line each; or NULL */
+	const struct profile *base; /* or NULL */
 	const struct family *family;
 	enum tier tier;
 	uint32_t trait[TRAIT_COUNT];
@@ -122,6 +152,10 @@ struct question {
 	const uint8_t *address; /* bind, connect: the sockaddr as the program gave it, readable for length bytes */
 	uint32_t length;        /* as the program gave it */
 	int argument;           /* listen: backlog; shutdown: how; socket: type */
+	uint32_t uid;           /* effective, of the caller */
+	bool alone;             /* no host behind the rules (fakebind play): they must give every answer */
+	bool loopback_alias;    /* 127.0.0.2 and its like were added to the loopback interface */
+	const struct holder *self; /* bind: the socket as it is bound already, or NULL */
 };
 
 struct option_question {
@@ -132,6 +166,7 @@ struct option_question {
 	int level, name;
 	const void *value; /* set: readable for length bytes; else NULL */
 	uint32_t length;   /* set: optlen; get: room in the program's buffer */
+	bool alone;        /* as in struct question */
 };
 
 struct option_answer {
@@ -144,10 +179,24 @@ struct option_answer {
 	uint32_t length;   /* get: bytes of it; 0: nothing is written, not even the length */
 };
 
+/* Sockets bound to all addresses, as Linux 6.5 to 6.8 keep them: in two lists by family. */
+struct wildcard_list {
+	uint64_t begun; /* order of the first */
+	bool refused;
+	struct holder blame;
+};
+
+/* The best holder of a search so far. */
+struct match {
+	uint32_t cost; /* 0: none */
+	struct holder holder;
+};
+
 /* The fold over the holders of a port.  Rules see every holder once, in any order. */
 struct judgement {
 	const struct profile *profile;
-	enum call call; /* CALL_BIND or CALL_LISTEN */
+	enum call call; /* CALL_BIND or CALL_LISTEN; alone also CALL_CONNECT, then always automatic */
+	bool automatic; /* set after judge_begin(): the system tries claim.port of its own accord */
 	struct holder claim;
 	struct memory memory;
 	uint32_t seen;      /* holders judged */
@@ -158,6 +207,8 @@ struct judgement {
 	uint64_t decider2;
 	struct holder blame2;
 	uint32_t scratch;
+	struct match found[4]; /* family's scratch */
+	struct wildcard_list list[2];
 };
 
 /* How the host is to be treated for a profile. */
@@ -166,8 +217,27 @@ enum host_policy {
 	HOST_PERMISSIVE /* the host must allow what the profile allows: options are kept apart */
 };
 
+/* What happens to a connect() (question.call, .protocol, .state and .options tell whose). */
+enum event {
+	EVENT_REFUSED,       /* nobody has that port */
+	EVENT_UNLISTENED,    /* a socket has it that does not listen */
+	EVENT_FULL,          /* the listener's queue is full */
+	EVENT_TUPLE_TAKEN,   /* the same connection exists */
+	EVENT_TUPLE_REMNANT, /* it is in TIME_WAIT; no error: that one ends */
+	EVENT_SELF,          /* the socket's own address; no error: it talks to itself */
+	/* No connect: the other end threw the connection away, or both were shut down.  The socket stays connected, to
+	 * nobody, with its port; VERDICT_UNBINDS: without it; VERDICT_KILLS. */
+	EVENT_OVER,
+	EVENT_NO_PORT        /* no port is left (also of bind and listen) */
+};
+
+/* What a family's rules ask for beside the registry's holders. */
+#define ASKS_USER 0x1u   /* whose a socket is, whatever its options */
+#define ASKS_UNSEEN 0x2u /* accepted sockets, clients and remnants, which no registry has */
+
 struct family {
 	const char *name;
+	uint32_t asks; /* ASKS_* */
 	/* The bucket that decides over a port: 0..65535 for TCP, 65536..131071 for UDP or shared by both. */
 	uint32_t (*bucket)(const struct profile *, enum protocol, uint16_t port);
 	/* Answer from the socket and the arguments alone.  True: *verdict is final (error or success without
@@ -179,9 +249,59 @@ struct family {
 	void (*option)(const struct option_question *, struct option_answer *);
 	/* What the program sees when the host answered a call with this errno. */
 	int (*error)(const struct profile *, enum call, int host_errno);
+	/* Options that an accepted socket has from its listener. */
+	uint32_t (*inherited)(const struct profile *, uint32_t listener_options);
+	/* What is left of a connected socket after its last close: STATE_UNBOUND for nothing, STATE_TIME_WAIT for a
+	 * remnant that lives *milliseconds (as a holder with the socket's address and options).  active: this side
+	 * closed first.  holder->state: STATE_TIME_WAIT if the other side has closed too, else STATE_CONNECTED (a
+	 * remnant in FIN_WAIT_2; 0 milliseconds: it waits for the other side for ever). */
+	enum state (*released)(const struct profile *, const struct holder *, bool active, uint32_t *milliseconds);
 	/* Addresses that stay taken after a bind for ever (until the registry is reset): does this claim leave one? */
 	bool (*anchors)(const struct profile *, const struct holder *claim);
+	/* Alone only, see below; NULL where it says so. */
+	uint32_t (*fresh)(const struct profile *, uint8_t domain, enum protocol);
+	uint32_t (*bound)(const struct profile *, const struct holder *claim, int error);
+	void (*source)(const struct profile *, const struct holder *socket, const uint8_t *to, uint8_t *from);
+	uint16_t (*port)(const struct profile *, enum call, const struct holder *claim, uint32_t start, uint32_t attempt);
+	void (*event)(const struct question *, enum event, struct verdict *);
 };
+
+/*
+ * ---- alone ----
+ *
+ * `fakebind play` and `fakebind compare` have no host behind the rules: a machine with nothing but a loopback
+ * interface (127.0.0.1 and ::1), which knows what a connection is, who is in whose accept queue and who has a
+ * port, and nothing of any system.  question.alone says so, and a family must then give every answer:
+ *
+ * before()  final is an answer, even without an error; not final goes on as every system does.
+ *   SOCKET   argument is the type.  An error, or go on.
+ *   BIND     every error of length, family, address (question.loopback_alias), privilege (uid) and state, in the
+ *            system's order; *to where the address is read in another way.  Go on: the holders are asked, or
+ *            ports are tried if it is 0.  Final without an error: bound, nobody asked.
+ *   LISTEN   UDP, connected, backlog.  Final without an error: nothing happens (VERDICT_LISTENS: it listens).  Go
+ *            on: a port is taken if there is none, then CALL_LISTEN is judged.
+ *   CONNECT  errors of the address and the state.  *to for 0.0.0.0 and the like.  Go on: a port is taken if there
+ *            is none, and what happens to the connection is an event().
+ *   ACCEPT   not a listener.  Go on: the queue; empty is EAGAIN.
+ *   SHUTDOWN argument is how.  Not connected, or a listener (VERDICT_UNLISTENS, _UNBINDS, _KILLS).  Go on: the
+ *            connection's end is sent.
+ *   NAME, PEER, SEND, RECEIVE  where it is not what the machine does: the address; ENOTCONN; EPIPE, EDESTADDRREQ
+ *            or the data; ENOTCONN or the data.
+ *   DUP, SETEUID  where there is no such call.
+ *   A socket of STATE_DEAD gets here too: all its answers are the family's.
+ *   VERDICT_UNBINDS, if the call goes on and fails, takes the address away.
+ * option()  everything.  passes: the machine's own answer, which it has for SO_ERROR (get), SO_LINGER,
+ *   SO_BINDTODEVICE and IP_ADD_MEMBERSHIP (set); of any other it is ENOPROTOOPT.
+ * fresh()   options of a new socket (V6ONLY where that is the default); NULL: none.
+ * bound()   options after a bind() of claim, error or not; NULL: those of the claim.
+ * source()  local address of a socket without one that connects to `to` (4 or 16 bytes); NULL: `to` itself.
+ * port()    the attempt-th port tried for bind(0), listen() or connect(), 0 when all were; start: a random number,
+ *   the same for all attempts, one more at the next call.  Each is judged (judgement.automatic), of connect() also
+ *   whether the connection exists already; the first that is not refused is taken.
+ * event()   what the program sees then; *verdict is zeroed before, and no error means that it makes no odds.
+ * inherited(), released(), anchors(), end()'s VERDICT_BINDS as above.  A remnant keeps its options (OPTION_CHILD).
+ */
+
 
 /* bind (explicit port) or listen of claim, against the holders given to judge_holder(), never including
  * the claim's own socket.  memory may be NULL. */
@@ -199,6 +319,26 @@ bool address_is_any(const struct holder *);
 const struct profile *profile_find(const char *name);
 extern const struct profile profiles[];
 extern const size_t profile_count;
-extern const struct family family_linux, family_starry;
+extern const struct family *const families[];
+extern const size_t family_count;
+
+/* ---- a profile in one word (code.c): the value of FAKEBIND_OS ---- */
+
+#define PROFILE_NAME 48                          /* longest name */
+#define PROFILE_SYSTEM (PROFILE_NAME + 12)       /* room for a system, its end included */
+#define PROFILE_CODE (128 + 11 * TRAIT_COUNT)    /* room for a code */
+
+/* Up to PROFILE_NAME lower-case letters, digits, '.', '-' and '_', a letter or digit first. */
+bool profile_name_valid(const char *name);
+/* The name; for a profile that is not built in, NAME:FAMILY:FINGERPRINT:TRAIT,... with all traits as numbers and
+ * the fingerprint of the list of traits. */
+void profile_encode(const struct profile *, char code[PROFILE_CODE]);
+/* The profile behind such a word that is no name; its strings are name and constants.  False: it is damaged, or of
+ * another version. */
+bool profile_decode(const char *code, struct profile *, char name[PROFILE_NAME + 1]);
+/* What tells the profiles of registries apart: the name; if not built in, NAME#FINGERPRINT of family and traits. */
+void profile_system(const struct profile *, char system[PROFILE_SYSTEM]);
+extern const struct family family_linux, family_starry, family_bsd;
+extern const struct family family_illumos, family_windows, family_lwip, family_gvisor, family_fuchsia, family_zephyr, family_nuttx;
 
 #endif

@@ -469,12 +469,8 @@ static bool before_shutdown(const struct question *question, struct verdict *ver
 	return false;
 }
 
-static bool starry_before(const struct question *question, struct verdict *verdict, struct sockaddr_storage *to, uint32_t *to_length)
+static bool before_all(const struct question *question, struct verdict *verdict, struct sockaddr_storage *to, uint32_t *to_length)
 {
-	*verdict = (struct verdict){ .error = 0 };
-	*to_length = 0;
-	if (question->domain != AF_INET && question->domain != AF_INET6)
-		return false;
 	switch (question->call) {
 	case CALL_SOCKET:
 		return before_socket(question, verdict);
@@ -491,6 +487,95 @@ static bool starry_before(const struct question *question, struct verdict *verdi
 	default:
 		return false;
 	}
+}
+
+/* ---- alone: what the host says otherwise, in this system's words ---- */
+
+static const struct rule host_refuses = {
+	"host/refused", "the host refuses it", NULL, "net/ipv4/af_inet.c and net/ipv6/af_inet6.c, Linux 6.18",
+};
+
+static int starry_error(const struct profile *profile, enum call call, int host_errno);
+
+static int host_address_error(const struct question *question)
+{
+	sa_family_t family = question->length < sizeof family ? AF_UNSPEC : family_of(question);
+	const uint8_t *ipv4 = question->address + (question->domain == AF_INET ? 4 : 20);
+	const uint8_t *ipv6 = question->address + 8;
+	bool local;
+
+	if (question->length < (question->domain == AF_INET ? sizeof(struct sockaddr_in) : 24))
+		return EINVAL;
+	if (family != question->domain)
+		return EAFNOSUPPORT;
+	local = ipv4[0] == 127 || !memcmp(ipv4, zero, 4);
+	if (question->domain == AF_INET6)
+		local = (!memcmp(ipv6, zero, 15) && ipv6[15] <= 1) || (!memcmp(ipv6, zero, 10) && ipv6[10] == 0xff && local);
+	return local ? 0 : question->call == CALL_BIND ? EADDRNOTAVAIL : ENETUNREACH;
+}
+
+static int host_error(const struct question *question)
+{
+	bool tcp = question->protocol == PROTOCOL_TCP;
+	int error;
+
+	switch (question->call) {
+	case CALL_BIND:
+		error = host_address_error(question);
+		return error == EADDRNOTAVAIL && has(question->profile, trait_foreign_address, foreign_address_bound) ? 0 : error;
+	case CALL_CONNECT:
+		return tcp && in_use(question) ? EISCONN : host_address_error(question);
+	case CALL_ACCEPT:
+		return !tcp ? EOPNOTSUPP : question->state == STATE_LISTENING ? 0 : EINVAL;
+	case CALL_SHUTDOWN:
+		return in_use(question) ? 0 : ENOTCONN;
+	case CALL_SEND:
+		return tcp && question->state != STATE_CONNECTED ? EPIPE : 0;
+	default:
+		return 0;
+	}
+}
+
+/* What was rewritten has been checked. */
+static bool before_alone(const struct question *question, struct verdict *verdict, uint32_t to_length)
+{
+	int error = to_length ? 0 : host_error(question);
+
+	if (error)
+		answer(verdict, starry_error(question->profile, question->call, error), &host_refuses);
+	return error;
+}
+
+/* AXNET tcp.rs, udp.rs get_ephemeral_port(), kept by its successors. */
+#define FIRST_EPHEMERAL 49152u
+
+static uint16_t starry_port(const struct profile *profile, enum call call, const struct holder *claim, uint32_t start, uint32_t attempt)
+{
+	const uint32_t count = 65536 - FIRST_EPHEMERAL;
+
+	(void)profile, (void)call, (void)claim;
+	return attempt < count ? (uint16_t)(FIRST_EPHEMERAL + (start + attempt) % count) : 0;
+}
+
+static void starry_event(const struct question *question, enum event event, struct verdict *verdict)
+{
+	static const int errors[] = {
+		[EVENT_REFUSED] = ECONNREFUSED, [EVENT_UNLISTENED] = ECONNREFUSED, [EVENT_FULL] = ETIMEDOUT,
+		[EVENT_TUPLE_TAKEN] = EADDRNOTAVAIL, [EVENT_TUPLE_REMNANT] = 0, [EVENT_SELF] = 0, [EVENT_OVER] = 0,
+		[EVENT_NO_PORT] = EADDRINUSE,
+	};
+
+	if (errors[event])
+		answer(verdict, starry_error(question->profile, question->call, errors[event]), &host_refuses);
+}
+
+static bool starry_before(const struct question *question, struct verdict *verdict, struct sockaddr_storage *to, uint32_t *to_length)
+{
+	*verdict = (struct verdict){ .error = 0 };
+	*to_length = 0;
+	if (question->domain != AF_INET && question->domain != AF_INET6)
+		return false;
+	return before_all(question, verdict, to, to_length) || (question->alone && before_alone(question, verdict, *to_length));
 }
 
 /* ---- the holders ---- */
@@ -943,6 +1028,19 @@ static bool starry_anchors(const struct profile *profile, const struct holder *c
 		as_ipv4(claim, ipv4) && !memcmp(ipv4, zero, 4);
 }
 
+static uint32_t starry_inherited(const struct profile *profile, uint32_t listener_options)
+{
+	(void)profile;
+	return (void)listener_options, 0;
+}
+
+static enum state starry_released(const struct profile *profile, const struct holder *holder, bool active, uint32_t *milliseconds)
+{
+	(void)profile, (void)holder, (void)active;
+	*milliseconds = 0;
+	return STATE_UNBOUND;
+}
+
 const struct family family_starry = {
 	.name = "starry",
 	.bucket = starry_bucket,
@@ -951,5 +1049,9 @@ const struct family family_starry = {
 	.end = starry_end,
 	.option = starry_option,
 	.error = starry_error,
+	.inherited = starry_inherited,
+	.released = starry_released,
 	.anchors = starry_anchors,
+	.port = starry_port,
+	.event = starry_event,
 };

@@ -1,0 +1,316 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * gVisor's netstack: google/gvisor pkg/tcpip/ports/, stack/transport_demuxer.go, transport/{tcp,udp}/endpoint.go
+ * and pkg/sentry/socket/netstack/netstack.go, 3c5eee17 (2026) and as measured with runsc of December 2022.
+ *
+ * A port is *reserved* for an address, with the options as they are at the bind; a child or a client that did
+ * not bind reserves it for its peer only, and there SO_REUSEPORT does not count.  A reservation stays what it
+ * was when the socket connects.  Beside that, sockets of the very same address share by SO_REUSEPORT, UDP by
+ * SO_REUSEADDR too.
+ */
+#include "family.h"
+
+#include <errno.h>
+#include <netinet/in.h>
+#include <string.h>
+
+#define PORTS "gVisor pkg/tcpip/ports/ports.go isAvailable(), intersectionFlags(), 3c5eee17"
+#define DEMUXER "gVisor pkg/tcpip/stack/transport_demuxer.go singleCheck(), 3c5eee17"
+#define TCP "gVisor pkg/tcpip/transport/tcp/endpoint.go bindLocked(), listen(), 3c5eee17"
+#define UDP "gVisor pkg/tcpip/transport/udp/endpoint.go bindLocked(), 3c5eee17"
+#define NETSTACK "gVisor pkg/sentry/socket/netstack/netstack.go, 3c5eee17"
+#define MEASURED "runsc of December 2022"
+
+/* The family's own option: what is reserved is the wildcard, whatever address the connection gave the socket. */
+#define RESERVES_ANY 0x80000000u
+
+static const struct rule no_common = {
+	"conflict/nothing-in-common", "the addresses overlap, and no option for sharing is set on both sockets",
+	"both sockets had SO_REUSEADDR, or both SO_REUSEPORT, before their binds", PORTS,
+};
+static const struct rule connection = {
+	"conflict/connection", "it has a peer, and this socket lacks SO_REUSEPORT, and one of the two SO_REUSEADDR",
+	"this socket had SO_REUSEPORT, or both had SO_REUSEADDR", PORTS,
+};
+static const struct rule same_address = {
+	"conflict/same-address", "it listens on the very same address, and SO_REUSEADDR does not share that",
+	"both sockets had SO_REUSEPORT", DEMUXER,
+};
+static const struct rule listen_same_address = {
+	"listen/same-address", "it listens on the very same address, and SO_REUSEADDR does not share that; this socket is closed by the attempt",
+	"both sockets had SO_REUSEPORT", DEMUXER "; " TCP,
+};
+static const struct rule automatic = { "conflict/taken", "somebody has that port, and the next one is tried", NULL, PORTS };
+static const struct rule ok_free = { "ok/free", "no reservation overlaps", NULL, PORTS };
+static const struct rule ok_shared = { "ok/shared", "every overlapping reservation has an option in common with this socket", NULL, PORTS };
+static const struct rule ok_listen = { "ok/listen", "no listener of the very same address objects", NULL, DEMUXER };
+static const struct rule ok_listen_again = { "ok/listen-again", "only the backlog changes", NULL, TCP };
+static const struct rule ok_shutdown = { "ok/shutdown", "the listener keeps its address", NULL, TCP };
+
+static const struct rule bind_malformed = {
+	"bind/malformed", "the length is too short for the socket's family", "it were that of the family's structure", NETSTACK " Bind(); " MEASURED,
+};
+static const struct rule bind_family = { "bind/family", "the address is not of the socket's family", "it were", NETSTACK " Bind(); " MEASURED };
+static const struct rule bind_used = { "bind/already-bound", "the socket has an address already", "it were a new socket", TCP "; " UDP };
+static const struct rule bind_mapped = {
+	"bind/mapped-on-v6only", "an IPv4-mapped address has no route from an IPV6_V6ONLY socket", "IPV6_V6ONLY were off", TCP "; " MEASURED,
+};
+static const struct rule bind_foreign = { "bind/foreign-address", "no interface has that address", "the address belonged to an interface", TCP "; " UDP };
+static const struct rule listen_udp = { "listen/udp", "a UDP socket cannot listen", NULL, UDP };
+static const struct rule listen_state = { "listen/wrong-state", "the socket is connected, or was closed by a failed listen() or connect()", "it were a new socket", TCP };
+static const struct rule connect_listening = { "connect/listening", "the socket listens", "it were a new socket", TCP };
+static const struct rule connect_used = { "connect/used", "the socket is connected", "it were a new socket", TCP };
+static const struct rule connect_refused = { "connect/refused", "nobody listens there", NULL, "gVisor pkg/tcpip/transport/tcp/connect.go" };
+static const struct rule connect_full = { "connect/full", "the listener's queue is full, and it drops what comes", NULL, "gVisor pkg/tcpip/transport/tcp/accept.go" };
+static const struct rule connect_tuple = { "connect/same-connection", "the same connection exists", "another port or peer were chosen", TCP };
+static const struct rule accept_not_listening = { "accept/not-listening", "the socket does not listen", NULL, TCP };
+static const struct rule shutdown_idle = { "shutdown/not-connected", "the socket is not connected", NULL, TCP "; " UDP };
+static const struct rule connect_aborted = {
+	"connect/aborted", "an earlier connect() failed, and that closed the socket", "it were a new socket", "gVisor pkg/tcpip/transport/tcp/endpoint.go connect(), handshakeFailed()",
+};
+static const struct rule no_port = { "port/none-left", "all ports from 16000 to 65535 are taken", NULL, "gVisor pkg/tcpip/ports/ports.go PickEphemeralPort(); " NETSTACK " Bind()" };
+
+/* ---- the holders ---- */
+
+/* Of a UDP socket the peer is never reserved. */
+static bool has_peer(const struct holder *holder)
+{
+	return holder->protocol == PROTOCOL_TCP && (holder->options & (OPTION_CHILD | OPTION_CLIENT));
+}
+
+/* Is a port sought for one peer alone? */
+static bool for_peer(const struct judgement *judgement)
+{
+	return judgement->call == CALL_CONNECT && judgement->claim.protocol == PROTOCOL_TCP;
+}
+
+static bool reservations_overlap(const struct holder *claim, const struct holder *holder)
+{
+	return holders_same_family(claim, holder) &&
+		((holder->options & RESERVES_ANY) || holders_addresses_meet(claim, holder));
+}
+
+/* Is this holder one that the claim would stand beside under the very same address? */
+static bool is_registered(const struct holder *claim, const struct holder *holder)
+{
+	bool registered = holder->protocol == PROTOCOL_TCP ? holder->state == STATE_LISTENING : holder->state == STATE_BOUND;
+
+	return registered && holders_same_family(claim, holder) && holders_same_address(claim, holder);
+}
+
+static bool shares_address(const struct holder *claim, const struct holder *holder)
+{
+	uint32_t sharing = OPTION_REUSEPORT | (claim->protocol == PROTOCOL_UDP ? OPTION_REUSEADDR : 0);
+
+	return claim->options & holder->options & sharing;
+}
+
+/* intersectionFlags(): where one of the two is for a peer only, SO_REUSEPORT of the holder is not asked for. */
+static bool shares_port(const struct judgement *judgement, const struct holder *holder)
+{
+	uint32_t wants = judgement->claim.options, has = holder->options;
+
+	if (has_peer(holder) || for_peer(judgement))
+		has |= OPTION_REUSEPORT;
+	return wants & has & (OPTION_REUSEADDR | OPTION_REUSEPORT);
+}
+
+static void judge_bind(struct judgement *judgement, const struct holder *holder)
+{
+	const struct holder *claim = &judgement->claim;
+
+	if (for_peer(judgement) && has_peer(holder))
+		return; /* the connections differ */
+	if (!reservations_overlap(claim, holder))
+		return;
+	if (judgement->automatic && !for_peer(judgement) && claim->protocol == PROTOCOL_TCP)
+		judgement_refuse(judgement, holder, EADDRINUSE, &automatic);
+	else if (!shares_port(judgement, holder))
+		judgement_refuse(judgement, holder, EADDRINUSE, has_peer(holder) ? &connection : &no_common);
+	else if (!for_peer(judgement) && is_registered(claim, holder) && !shares_address(claim, holder))
+		judgement_refuse(judgement, holder, EADDRINUSE, &same_address);
+	else
+		judgement->scratch = true;
+}
+
+static void gvisor_holder(struct judgement *judgement, const struct holder *holder)
+{
+	if (!holders_same_port(&judgement->claim, holder))
+		return;
+	if (judgement->call != CALL_LISTEN)
+		judge_bind(judgement, holder);
+	else if (is_registered(&judgement->claim, holder) && !shares_address(&judgement->claim, holder))
+		judgement_refuse(judgement, holder, EADDRINUSE, &listen_same_address);
+}
+
+static void gvisor_end(struct judgement *judgement, struct verdict *verdict)
+{
+	const struct rule *ok = judgement->scratch ? &ok_shared : &ok_free;
+
+	judgement_close(judgement, verdict, judgement->call == CALL_LISTEN ? &ok_listen : ok);
+	if (!verdict->error)
+		return;
+	if (judgement->call == CALL_LISTEN)
+		verdict->flags = VERDICT_KILLS;
+	else if (judgement->claim.protocol == PROTOCOL_TCP)
+		verdict->flags = VERDICT_NAMES; /* the local address is written before the port is asked for */
+}
+
+/* ---- before ---- */
+
+static bool address_refused(const struct question *question, const struct given *given, struct verdict *verdict)
+{
+	enum locality locality = given_locality(question, given);
+	bool group = locality == LOCALITY_BROADCAST || (locality == LOCALITY_MULTICAST && question->protocol == PROTOCOL_UDP);
+
+	if (given->mapped && question->options & OPTION_V6ONLY)
+		return verdict_final(verdict, EHOSTUNREACH, &bind_mapped);
+	return !group && !given_is_own(question, given) && verdict_final(verdict, EADDRNOTAVAIL, &bind_foreign);
+}
+
+static bool before_bind(const struct question *question, struct verdict *verdict)
+{
+	uint32_t least = question->domain == AF_INET ? sizeof(struct sockaddr_in) : sizeof(struct sockaddr_in6);
+	struct given given = given_address(question);
+
+	if (!question->address)
+		return false;
+	if (question->length < least)
+		return verdict_final(verdict, EINVAL, &bind_malformed);
+	if (given.family != question->domain)
+		return verdict_final(verdict, EAFNOSUPPORT, &bind_family);
+	if (question->state != STATE_UNBOUND)
+		return verdict_final(verdict, EINVAL, &bind_used);
+	return address_refused(question, &given, verdict);
+}
+
+static bool before_listen(const struct question *question, struct verdict *verdict)
+{
+	if (question->protocol == PROTOCOL_UDP)
+		return verdict_final(verdict, EOPNOTSUPP, &listen_udp);
+	if (question->state == STATE_CONNECTED || question->state == STATE_DEAD)
+		return verdict_final(verdict, EINVAL, &listen_state);
+	return question->state == STATE_LISTENING && verdict_final(verdict, 0, &ok_listen_again);
+}
+
+static bool before_connect(const struct question *question, struct verdict *verdict, struct sockaddr_storage *to, uint32_t *to_length)
+{
+	struct given given = given_address(question);
+
+	if (question->protocol == PROTOCOL_TCP && question->state == STATE_LISTENING)
+		return verdict_final(verdict, EINVAL, &connect_listening);
+	if (question->state == STATE_DEAD)
+		return verdict_final(verdict, ECONNABORTED, &connect_aborted);
+	if (question->protocol == PROTOCOL_TCP && question->state == STATE_CONNECTED)
+		return verdict_final(verdict, EISCONN, &connect_used);
+	given_to_loopback(question, &given, to, to_length);
+	return false;
+}
+
+static bool gvisor_before(const struct question *question, struct verdict *verdict, struct sockaddr_storage *to, uint32_t *to_length)
+{
+	*verdict = (struct verdict){ .error = 0 };
+	*to_length = 0;
+	switch (question->call) {
+	case CALL_BIND:
+		return before_bind(question, verdict);
+	case CALL_LISTEN:
+		return before_listen(question, verdict);
+	case CALL_CONNECT:
+		return before_connect(question, verdict, to, to_length);
+	case CALL_ACCEPT:
+		return surely_no_listener(question) &&
+			verdict_final(verdict, question->protocol == PROTOCOL_UDP ? EOPNOTSUPP : EINVAL, &accept_not_listening);
+	case CALL_SHUTDOWN:
+		return question->state == STATE_LISTENING ? verdict_final(verdict, 0, &ok_shutdown) :
+			shutdown_refused(question, &shutdown_idle, verdict);
+	default:
+		return false;
+	}
+}
+
+/* ---- options ---- */
+
+static const struct option_row rows[] = {
+	{ SOL_SOCKET, SO_REUSEADDR, OPTION_REUSEADDR, 1, false },
+	{ SOL_SOCKET, SO_REUSEPORT, OPTION_REUSEPORT, 1, false },
+	{ IPPROTO_IPV6, IPV6_V6ONLY, OPTION_V6ONLY, 1, true },
+	{ -1, 0, 0, 0, false },
+};
+
+static const struct rule option_ok = { "ok/option", NULL, NULL, NETSTACK " setSockOptSocket()" };
+static const struct rule option_length = { "option/length", "the value is too short", NULL, NETSTACK " setSockOptSocket()" };
+static const struct rule option_late = { "option/late", "it cannot be changed after the bind", "it had been set before", NETSTACK " setSockOptIPv6()" };
+static const struct option_rules option_rules = { &option_ok, &option_length, &option_length, &option_late, true };
+
+static void gvisor_option(const struct option_question *question, struct option_answer *answer)
+{
+	option_by_rows(question, rows, &option_rules, answer);
+}
+
+/* ---- the family ---- */
+
+/* A child's reservation has the listener's flags, the child itself shows none of the options (accepted-options). */
+static uint32_t gvisor_inherited(const struct profile *profile, uint32_t listener_options)
+{
+	(void)profile;
+	return OPTIONS_HIDDEN(listener_options & (OPTION_REUSEADDR | OPTION_REUSEPORT)) | (listener_options & OPTION_V6ONLY);
+}
+
+static uint32_t gvisor_bound(const struct profile *profile, const struct holder *claim, int error)
+{
+	(void)profile;
+	return claim->options | (!error && holder_is_wild(claim) ? RESERVES_ANY : 0);
+}
+
+static void gvisor_event(const struct question *question, enum event event, struct verdict *verdict)
+{
+	bool tcp = question->protocol == PROTOCOL_TCP;
+	bool old = question->profile->trait[trait_taken_tuple] == taken_tuple_in_use;
+
+	switch (event) {
+	case EVENT_REFUSED:
+	case EVENT_UNLISTENED:
+		verdict_final(verdict, ECONNREFUSED, &connect_refused);
+		verdict->flags = tcp ? VERDICT_KILLS : 0;
+		break;
+	case EVENT_FULL:
+		verdict_final(verdict, ETIMEDOUT, &connect_full);
+		verdict->flags = VERDICT_KILLS;
+		break;
+	case EVENT_TUPLE_TAKEN:
+	case EVENT_TUPLE_REMNANT:
+		if (tcp)
+			verdict_final(verdict, old ? EADDRINUSE : EADDRNOTAVAIL, &connect_tuple);
+		break;
+	case EVENT_NO_PORT:
+		if (question->call == CALL_CONNECT)
+			verdict_final(verdict, tcp ? EADDRNOTAVAIL : EAGAIN, &no_port);
+		else
+			verdict_final(verdict, question->call == CALL_LISTEN ? EAGAIN : EADDRINUSE, &no_port);
+		break;
+	case EVENT_OVER:
+		verdict->flags = VERDICT_KILLS;
+		break;
+	case EVENT_SELF:
+		break;
+	}
+}
+
+const struct family family_gvisor = {
+	.name = "gvisor",
+	.asks = ASKS_USER | ASKS_UNSEEN,
+	.bucket = family_bucket,
+	.before = gvisor_before,
+	.holder = gvisor_holder,
+	.end = gvisor_end,
+	.option = gvisor_option,
+	.error = family_error,
+	.inherited = gvisor_inherited,
+	.released = family_released,
+	.anchors = family_anchors,
+	.fresh = family_fresh,
+	.bound = gvisor_bound,
+	.port = family_port,
+	.event = gvisor_event,
+};

@@ -1,0 +1,441 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * What the host says where there is one: errors of the arguments, option values, automatic ports, the
+ * fate of a connect().  For `fakebind play` and `fakebind compare`.
+ */
+#include "linux.h"
+
+#include <arpa/inet.h>
+#include <errno.h>
+#include <netinet/in.h>
+#include <string.h>
+
+#define BIND4 "net/ipv4/af_inet.c inet_bind_sk(), __inet_bind(), 6.18"
+#define BIND6 "net/ipv6/af_inet6.c inet6_bind_sk(), __inet6_bind(), 6.18"
+#define FIRST_EPHEMERAL 32768 /* net/ipv4/af_inet.c inet_init_net(), 6.18 */
+#define LAST_EPHEMERAL 60999
+#define LOOPBACK_INDEX 1
+
+static const struct rule address_short = { "address/short", "the length is below that of the family's address", NULL, BIND4 "; " BIND6 };
+static const struct rule address_family = { "address/family", "the address is of another family than the socket", NULL, BIND4 "; " BIND6 };
+static const struct rule address_foreign = { "address/foreign", "no interface has that address", "the address belonged to an interface", BIND4 "; " BIND6 };
+static const struct rule address_scope = { "address/scope", "such an address needs a scope id", "sin6_scope_id named an interface", BIND6 };
+static const struct rule address_multicast = { "address/multicast", "a TCP socket binds no IPv6 multicast address", NULL, BIND6 };
+static const struct rule address_v6only = { "address/v6only", "the socket is for IPv6 only, and this is an IPv4 address", "IPV6_V6ONLY were off", BIND6 };
+static const struct rule address_unreachable = { "address/unreachable", "there is no route to it", NULL, "net/ipv4/tcp_ipv4.c tcp_v4_connect(); net/ipv6/tcp_ipv6.c tcp_v6_connect(), 6.18" };
+static const struct rule bind_privileged = { "bind/privileged", "ports below 1024 are for root", "the port were 1024 or higher", BIND4 "; " BIND6 };
+static const struct rule bind_bound = { "bind/bound", "the socket has a port already, or is connected", "it were a new socket", BIND4 "; " BIND6 };
+static const struct rule listen_udp = { "listen/udp", "a UDP socket cannot listen", NULL, "net/core/sock.c sock_no_listen(), 6.18" };
+static const struct rule listen_connected = { "listen/connected", "the socket is connected", NULL, "net/ipv4/af_inet.c inet_listen(), 6.18" };
+static const struct rule connect_used = { "connect/used", "the socket listens or is connected", NULL, "net/ipv4/af_inet.c __inet_stream_connect(), 6.18" };
+static const struct rule connect_refused = { "connect/refused", "nobody listens there", NULL, "net/ipv4/tcp_input.c tcp_reset(), 6.18" };
+static const struct rule connect_full = { "connect/full", "the listener's queue is full, and nobody answers", NULL, "net/ipv4/tcp_input.c tcp_conn_request(), 6.18" };
+static const struct rule connect_tuple = { "connect/four-tuple", "that connection exists already", "it came from another port", "net/ipv4/inet_hashtables.c __inet_check_established(), 6.18" };
+static const struct rule no_port = { "port/none-left", "no automatic port is left", NULL, "net/ipv4/inet_connection_sock.c inet_csk_find_open_port(), inet_hashtables.c __inet_hash_connect(), udp.c udp_lib_get_port(), 6.18" };
+static const struct rule accept_udp = { "accept/udp", "a UDP socket accepts nothing", NULL, "net/core/sock.c sock_no_accept(), 6.18" };
+static const struct rule accept_not_listening = { "accept/not-listening", "the socket does not listen", NULL, "net/ipv4/inet_connection_sock.c inet_csk_accept(), 6.18" };
+static const struct rule shutdown_idle = { "shutdown/not-connected", "the socket is not connected", NULL, "net/ipv4/af_inet.c inet_shutdown(), 6.18" };
+static const struct rule send_idle = { "send/not-connected", "the socket is not connected", NULL, "net/ipv4/tcp.c tcp_sendmsg_locked(), 6.18" };
+static const struct rule option_unknown = { "option/unknown", "there is no such option for this socket", NULL, "net/core/sock.c sk_setsockopt(); net/ipv6/ipv6_sockglue.c, 6.18" };
+static const struct rule option_short = { "option/short", "the value is shorter than an int", NULL, "net/core/sock.c sk_setsockopt(), 6.18" };
+static const struct rule option_bound = { "option/bound", "IPV6_V6ONLY cannot change once the socket has a port", NULL, "net/ipv6/ipv6_sockglue.c do_ipv6_setsockopt(), 6.18" };
+static const struct rule ok_arguments = { "ok/answered", "nothing is to be checked", NULL, BIND4 };
+
+bool linux_answer(struct verdict *verdict, int error, const struct rule *rule)
+{
+	verdict->error = error;
+	verdict->rule = rule;
+	return true;
+}
+
+/* 127.0.0.0/8 is local as a whole (net/ipv4/fib_frontend.c fib_add_ifaddr()). */
+static bool is_local4(const uint8_t *address)
+{
+	static const uint8_t all[2][4] = { { 0, 0, 0, 0 }, { 255, 255, 255, 255 } };
+
+	return address[0] == 127 || (address[0] & 0xf0) == 224 || !memcmp(address, all[0], 4) || !memcmp(address, all[1], 4);
+}
+
+static bool is_privileged(const struct question *question, const uint8_t *port)
+{
+	uint16_t number = (uint16_t)(port[0] << 8 | port[1]);
+
+	return number && number < 1024 && question->uid;
+}
+
+static bool bind4(const struct question *question, struct verdict *verdict)
+{
+	static const uint8_t any[4];
+	const uint8_t *port = question->address + 2, *address = question->address + 4;
+	sa_family_t family;
+
+	if (question->length < sizeof(struct sockaddr_in))
+		return linux_answer(verdict, EINVAL, &address_short);
+	memcpy(&family, question->address, sizeof family);
+	if (family != AF_INET && (family != AF_UNSPEC || memcmp(address, any, 4)))
+		return linux_answer(verdict, EAFNOSUPPORT, &address_family);
+	if (!is_local4(address))
+		return linux_answer(verdict, EADDRNOTAVAIL, &address_foreign);
+	if (is_privileged(question, port))
+		return linux_answer(verdict, EACCES, &bind_privileged);
+	if (question->state != STATE_UNBOUND)
+		return linux_answer(verdict, EINVAL, &bind_bound);
+	return false;
+}
+
+/* Neither ::, ::1 nor mapped: the loopback interface has no such address, unless it is a multicast one. */
+static bool bind6_other(const struct question *question, const struct sockaddr_in6 *given, struct verdict *verdict)
+{
+	const uint8_t *address = given->sin6_addr.s6_addr;
+	bool multicast = address[0] == 0xff, near = multicast && ((address[1] & 0xf) == 1 || (address[1] & 0xf) == 2);
+
+	if (near || (address[0] == 0xfe && (address[1] & 0xc0) == 0x80)) {
+		if (question->length < sizeof *given || !given->sin6_scope_id)
+			return linux_answer(verdict, EINVAL, &address_scope);
+		if (given->sin6_scope_id != LOOPBACK_INDEX)
+			return linux_answer(verdict, ENODEV, &address_scope);
+	}
+	return !multicast && linux_answer(verdict, EADDRNOTAVAIL, &address_foreign);
+}
+
+static bool bind6(const struct question *question, struct verdict *verdict)
+{
+	struct sockaddr_in6 given = { .sin6_family = AF_UNSPEC };
+	const uint8_t *address = given.sin6_addr.s6_addr;
+	uint32_t length = question->length < sizeof given ? question->length : (uint32_t)sizeof given;
+
+	if (question->length < 24) /* SIN6_LEN_RFC2133 */
+		return linux_answer(verdict, EINVAL, &address_short);
+	memcpy(&given, question->address, length);
+	if (given.sin6_family != AF_INET6)
+		return linux_answer(verdict, EAFNOSUPPORT, &address_family);
+	if (address[0] == 0xff && question->protocol == PROTOCOL_TCP)
+		return linux_answer(verdict, EINVAL, &address_multicast);
+	if (is_privileged(question, question->address + 2))
+		return linux_answer(verdict, EACCES, &bind_privileged);
+	if (question->state != STATE_UNBOUND)
+		return linux_answer(verdict, EINVAL, &bind_bound);
+	if (IN6_IS_ADDR_V4MAPPED(&given.sin6_addr)) {
+		if (question->options & OPTION_V6ONLY)
+			return linux_answer(verdict, EINVAL, &address_v6only);
+		return !is_local4(address + 12) && linux_answer(verdict, EADDRNOTAVAIL, &address_foreign);
+	}
+	if (IN6_IS_ADDR_UNSPECIFIED(&given.sin6_addr) || IN6_IS_ADDR_LOOPBACK(&given.sin6_addr))
+		return false;
+	return bind6_other(question, &given, verdict);
+}
+
+static bool listen_alone(const struct question *question, struct verdict *verdict)
+{
+	if (question->protocol == PROTOCOL_UDP)
+		return linux_answer(verdict, EOPNOTSUPP, &listen_udp);
+	if (question->state == STATE_CONNECTED)
+		return linux_answer(verdict, EINVAL, &listen_connected);
+	return question->state == STATE_LISTENING && linux_answer(verdict, 0, &ok_arguments);
+}
+
+static bool connect4(const struct question *question, struct verdict *verdict, struct sockaddr_storage *to, uint32_t *to_length)
+{
+	struct sockaddr_in given;
+	const uint8_t *address = (const uint8_t *)&given.sin_addr;
+
+	if (question->length < sizeof given)
+		return linux_answer(verdict, EINVAL, &address_short);
+	memcpy(&given, question->address, sizeof given);
+	if (given.sin_family != AF_INET)
+		return linux_answer(verdict, EAFNOSUPPORT, &address_family);
+	if (given.sin_addr.s_addr == htonl(INADDR_ANY)) {
+		given.sin_addr.s_addr = htonl(INADDR_LOOPBACK);
+		memcpy(to, &given, sizeof given);
+		*to_length = sizeof given;
+		return false;
+	}
+	return address[0] != 127 && linux_answer(verdict, ENETUNREACH, &address_unreachable);
+}
+
+/* A UDP socket of IPv6 takes an IPv4 address, too (net/ipv6/datagram.c __ip6_datagram_connect()). */
+static bool connect6_to_ipv4(const struct question *question, struct verdict *verdict, struct sockaddr_storage *to, uint32_t *to_length)
+{
+	struct sockaddr_in6 mapped = { .sin6_family = AF_INET6, .sin6_addr.s6_addr = { [10] = 0xff, 0xff, 127, 0, 0, 1 } };
+	struct sockaddr_in given;
+
+	if (question->options & OPTION_V6ONLY)
+		return linux_answer(verdict, EAFNOSUPPORT, &address_family);
+	if (connect4(question, verdict, to, to_length))
+		return true;
+	memcpy(&given, question->address, sizeof given);
+	mapped.sin6_port = given.sin_port;
+	if (given.sin_addr.s_addr != htonl(INADDR_ANY))
+		memcpy(&mapped.sin6_addr.s6_addr[12], &given.sin_addr, sizeof given.sin_addr);
+	memcpy(to, &mapped, sizeof mapped);
+	*to_length = sizeof mapped;
+	return false;
+}
+
+static sa_family_t family_of(const struct question *question)
+{
+	sa_family_t family = AF_UNSPEC;
+
+	if (question->length >= sizeof family)
+		memcpy(&family, question->address, sizeof family);
+	return family;
+}
+
+static bool connect6(const struct question *question, struct verdict *verdict, struct sockaddr_storage *to, uint32_t *to_length)
+{
+	struct sockaddr_in6 given = { .sin6_family = AF_UNSPEC };
+	uint32_t length = question->length < sizeof given ? question->length : (uint32_t)sizeof given;
+	uint8_t *address = given.sin6_addr.s6_addr;
+	bool mapped, any;
+
+	if (question->length < 24) /* SIN6_LEN_RFC2133 */
+		return linux_answer(verdict, EINVAL, &address_short);
+	memcpy(&given, question->address, length);
+	if (given.sin6_family != AF_INET6)
+		return linux_answer(verdict, EAFNOSUPPORT, &address_family);
+	mapped = IN6_IS_ADDR_V4MAPPED(&given.sin6_addr);
+	any = mapped ? !(address[12] | address[13] | address[14] | address[15]) : IN6_IS_ADDR_UNSPECIFIED(&given.sin6_addr);
+	if (mapped && (question->options & OPTION_V6ONLY))
+		return linux_answer(verdict, ENETUNREACH, &address_v6only);
+	if (any) {
+		memcpy(address + 12, (uint8_t[]){ mapped ? 127 : 0, 0, 0, 1 }, 4);
+		memcpy(to, &given, sizeof given);
+		*to_length = sizeof given;
+		return false;
+	}
+	if (mapped ? address[12] == 127 : IN6_IS_ADDR_LOOPBACK(&given.sin6_addr))
+		return false;
+	return linux_answer(verdict, ENETUNREACH, &address_unreachable);
+}
+
+static bool connect_alone(const struct question *question, struct verdict *verdict, struct sockaddr_storage *to, uint32_t *to_length)
+{
+	bool used = question->state == STATE_LISTENING || question->state == STATE_CONNECTED;
+
+	if (question->protocol == PROTOCOL_TCP && used)
+		return linux_answer(verdict, EISCONN, &connect_used);
+	/* inet_dgram_connect() takes a port before it looks at the address. */
+	if (question->protocol == PROTOCOL_UDP)
+		verdict->flags = VERDICT_BINDS;
+	if (question->domain == AF_INET)
+		return connect4(question, verdict, to, to_length);
+	if (question->protocol == PROTOCOL_UDP && family_of(question) == AF_INET)
+		return connect6_to_ipv4(question, verdict, to, to_length);
+	return connect6(question, verdict, to, to_length);
+}
+
+/* A listener that is shut down for reading is bound again; a port the system chose is given back. */
+static bool shutdown_alone(const struct question *question, struct verdict *verdict)
+{
+	if (question->state == STATE_LISTENING) {
+		if (question->argument != SHUT_WR)
+			verdict->flags = question->options & OPTION_AUTOBOUND ? VERDICT_UNBINDS | VERDICT_NAMES : VERDICT_UNLISTENS;
+		return linux_answer(verdict, 0, &ok_arguments);
+	}
+	return question->state != STATE_CONNECTED && linux_answer(verdict, ENOTCONN, &shutdown_idle);
+}
+
+static bool accept_alone(const struct question *question, struct verdict *verdict)
+{
+	if (question->protocol == PROTOCOL_UDP)
+		return linux_answer(verdict, EOPNOTSUPP, &accept_udp);
+	return question->state != STATE_LISTENING && linux_answer(verdict, EINVAL, &accept_not_listening);
+}
+
+/* inet_sendmsg() takes a port for a UDP socket before it looks for an address. */
+static bool send_alone(const struct question *question, struct verdict *verdict)
+{
+	if (question->protocol == PROTOCOL_TCP)
+		return linux_answer(verdict, EPIPE, &send_idle);
+	verdict->flags = VERDICT_BINDS;
+	return !question->address && linux_answer(verdict, EDESTADDRREQ, &send_idle);
+}
+
+bool linux_before_alone(const struct question *question, struct verdict *verdict, struct sockaddr_storage *to, uint32_t *to_length)
+{
+	switch (question->call) {
+	case CALL_BIND:
+		return question->domain == AF_INET ? bind4(question, verdict) : bind6(question, verdict);
+	case CALL_LISTEN:
+		return listen_alone(question, verdict);
+	case CALL_CONNECT:
+		return connect_alone(question, verdict, to, to_length);
+	case CALL_ACCEPT:
+		return accept_alone(question, verdict);
+	case CALL_SHUTDOWN:
+		return shutdown_alone(question, verdict);
+	case CALL_SEND:
+		return question->state != STATE_CONNECTED && send_alone(question, verdict);
+	default:
+		return false;
+	}
+}
+
+void linux_option_error(struct option_answer *result, int error, const struct rule *rule)
+{
+	*result = (struct option_answer){ .error = error, .rule = rule };
+}
+
+/* 0: not one of those the rules look at. */
+static uint32_t option_bit(const struct option_question *question)
+{
+	if (question->level == SOL_SOCKET && question->name == SO_REUSEADDR)
+		return OPTION_REUSEADDR;
+	if (question->level == SOL_SOCKET && question->name == SO_REUSEPORT)
+		return OPTION_REUSEPORT;
+	if (question->level == IPPROTO_IPV6 && question->name == IPV6_V6ONLY && question->domain == AF_INET6)
+		return OPTION_V6ONLY;
+	return 0;
+}
+
+static void get_alone(const struct option_question *question, uint32_t bit, struct option_answer *result)
+{
+	int32_t value = (question->options & bit) != 0;
+
+	*result = (struct option_answer){ .rule = &ok_arguments, .options = question->options };
+	result->length = question->length < sizeof value ? question->length : (uint32_t)sizeof value;
+	memcpy(result->value, &value, result->length);
+}
+
+void linux_option_alone(const struct option_question *question, struct option_answer *result)
+{
+	uint32_t bit = option_bit(question);
+	int32_t value;
+
+	if (question->level == SOL_SOCKET && question->name == SO_ERROR && question->call == CALL_SETSOCKOPT) {
+		linux_option_error(result, ENOPROTOOPT, &option_unknown);
+	} else if (question->level == IPPROTO_IPV6 && question->domain == AF_INET) {
+		/* do_ip_getsockopt() and do_ip_setsockopt() disagree. */
+		linux_option_error(result, question->call == CALL_GETSOCKOPT ? EOPNOTSUPP : ENOPROTOOPT, &option_unknown);
+	} else if (!bit) {
+		return;
+	} else if (question->call == CALL_GETSOCKOPT) {
+		get_alone(question, bit, result);
+	} else if (question->length < sizeof value) {
+		linux_option_error(result, EINVAL, &option_short);
+	} else if (bit == OPTION_V6ONLY && question->state != STATE_UNBOUND) {
+		linux_option_error(result, EINVAL, &option_bound);
+	} else {
+		memcpy(&value, question->value, sizeof value);
+		*result = (struct option_answer){ .rule = &ok_arguments, .options = value ? question->options | bit : question->options & ~bit };
+	}
+}
+
+/* A bind to one IPv6 address makes the socket v6only; UDP visits IPv6 sockets with SO_REUSEPORT last. */
+uint32_t linux_bound(const struct profile *profile, const struct holder *claim, int error)
+{
+	bool limits = profile->trait[trait_ipv6_rules] != ipv6_rules_linux_2_6_24;
+	uint32_t options = claim->options;
+
+	if (error || claim->domain == AF_INET)
+		return options;
+	if (limits && !linux_is_mapped(claim) && !address_is_any(claim))
+		options |= OPTION_V6ONLY;
+	if (claim->protocol == PROTOCOL_UDP && has(claim, OPTION_REUSEPORT))
+		options |= OPTION_TAIL;
+	return options;
+}
+
+/* The local table's route to 127.0.0.0/8 prefers 127.0.0.1. */
+void linux_source(const struct profile *profile, const struct holder *socket, const uint8_t *to, uint8_t *from)
+{
+	static const uint8_t loopback[4] = { 127, 0, 0, 1 };
+
+	(void)profile;
+	memcpy(from, to, socket->domain == AF_INET ? 4 : 16);
+	if (socket->domain == AF_INET)
+		memcpy(from, loopback, 4);
+	else if (to[10] == 0xff)
+		memcpy(from + 12, loopback, 4);
+}
+
+/* Up to 3.9 the range ended one later (net/ipv4/inet_connection_sock.c sysctl_local_ports, 3.9). */
+static uint16_t rising_port(uint32_t start, uint32_t attempt)
+{
+	const uint32_t count = LAST_EPHEMERAL + 2 - FIRST_EPHEMERAL;
+
+	return attempt < count ? (uint16_t)(FIRST_EPHEMERAL + (start + attempt) % count) : 0;
+}
+
+/* net/inet/af_inet.c get_new_socknum(), 1.2.13, as long as the first 1024 are not used up. */
+static uint16_t port_1_2(uint32_t start, uint32_t attempt)
+{
+	return attempt < 1024 ? (uint16_t)(1026 + (start + attempt) % 1024) : 0;
+}
+
+/* The odd ports of a half from a random one on, then its even ones; SO_REUSEADDR: the lower half first.  connect()
+ * takes even ones first (inet_csk_find_open_port(), __inet_hash_connect(), 6.18). */
+static uint16_t parity_port(bool connects, bool reuseaddr, uint32_t start, uint32_t attempt)
+{
+	uint32_t first = FIRST_EPHEMERAL, half = (LAST_EPHEMERAL + 1 - FIRST_EPHEMERAL) / 2, pairs = half;
+	uint32_t odd = !connects;
+
+	if (!connects && reuseaddr) {
+		pairs = half / 2;
+		first += attempt / half * half;
+		attempt %= half;
+	}
+	odd ^= attempt / pairs;
+	return (uint16_t)(first + 2 * ((start + attempt) % pairs) + odd);
+}
+
+/* inet_csk_get_port(), 4.4; its connect() starts anywhere. */
+static uint16_t half_port(bool lower_first, uint32_t start, uint32_t attempt)
+{
+	uint32_t count = LAST_EPHEMERAL + 1 - FIRST_EPHEMERAL, half = count / 2;
+
+	if (!lower_first)
+		return (uint16_t)(FIRST_EPHEMERAL + (start + attempt) % count);
+	return (uint16_t)(FIRST_EPHEMERAL + attempt / half * half + (start + attempt) % half);
+}
+
+uint16_t linux_port(const struct profile *profile, enum call call, const struct holder *claim, uint32_t start, uint32_t attempt)
+{
+	const uint32_t count = LAST_EPHEMERAL + 1 - FIRST_EPHEMERAL, order = profile->trait[trait_linux_ports];
+	bool connects = call == CALL_CONNECT, reuseaddr = has(claim, OPTION_REUSEADDR);
+
+	if (order == linux_ports_from_1026)
+		return port_1_2(start, attempt);
+	if (order == linux_ports_rising && claim->protocol == PROTOCOL_TCP)
+		return rising_port(start, attempt);
+	if (attempt >= count)
+		return 0;
+	if (claim->protocol == PROTOCOL_UDP) /* odd strides: udp_lib_get_port(), 6.18 */
+		return (uint16_t)(FIRST_EPHEMERAL + (start + attempt * (start >> 16 | 1)) % count);
+	if (order == linux_ports_halves)
+		return half_port(!connects && reuseaddr, start, attempt);
+	return parity_port(connects, reuseaddr, start, attempt);
+}
+
+void linux_event(const struct question *question, enum event event, struct verdict *verdict)
+{
+	bool udp = question->protocol == PROTOCOL_UDP;
+
+	switch (event) {
+	case EVENT_REFUSED:
+	case EVENT_UNLISTENED:
+		linux_answer(verdict, ECONNREFUSED, &connect_refused);
+		/* tcp_set_state(): a port nobody asked for is given back. */
+		verdict->flags = question->options & OPTION_AUTOBOUND ? VERDICT_UNBINDS | VERDICT_NAMES : 0;
+		break;
+	case EVENT_FULL:
+		linux_answer(verdict, ETIMEDOUT, &connect_full);
+		break;
+	case EVENT_TUPLE_TAKEN:
+		if (!udp)
+			linux_answer(verdict, EADDRNOTAVAIL, &connect_tuple);
+		break;
+	case EVENT_TUPLE_REMNANT: /* bound: taken over at once, timestamps are on (tcp_twsk_unique()) */
+		if (question->options & OPTION_CLIENT)
+			linux_answer(verdict, EADDRNOTAVAIL, &connect_tuple);
+		break;
+	case EVENT_SELF:
+		break;
+	case EVENT_OVER:
+		verdict->flags = question->options & (OPTION_AUTOBOUND | OPTION_CHILD) ? VERDICT_UNBINDS : 0;
+		break;
+	case EVENT_NO_PORT:
+		linux_answer(verdict, question->call != CALL_CONNECT ? EADDRINUSE : udp ? EAGAIN : EADDRNOTAVAIL, &no_port);
+		break;
+	}
+}

@@ -1,0 +1,143 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * What a port remembers of the sockets that were bound to it, to let the next one in without asking them:
+ * tb->fastreuse and tb->fastreuseport of net/ipv4/inet_connection_sock.c inet_csk_get_port(), sk_reuseport_match()
+ * and inet_csk_update_fastreuse().  Every version has it in another shape, and each shape has its holes.
+ *
+ *	reuseaddr           2.6.24 to 3.8: fastreuse alone
+ *	both_unless_unasked 3.9 to 4.10: fastreuseport too; who is let in unasked does not change them
+ *	both_by_the_second  4.11 to 4.13: the test for the first socket is inverted, and as the next
+ *	both_wide           4.14 to 5.8: a wildcard is covered by one remembered address
+ *	both                5.9 to 6.7
+ *	last_reuseport      6.8 on: no socket is ever the first, so fastreuse never becomes true: the address's list is
+ *	                    linked before the port is found to be empty
+ */
+#include "linux.h"
+
+/* memory.flags */
+#define REUSEPORT 0x1u   /* fastreuseport, of memory.source's user ... */
+#define ANY_ADDRESS 0x2u /* ... FASTREUSEPORT_ANY, else for its address alone */
+#define REUSEADDR 0x4u   /* fastreuse */
+#define BEGUN 0x8u       /* the port had a first socket */
+#define MAPPED_LIST 0x10u /* 6.1: its list of 0.0.0.0 and ::ffff:0.0.0.0 was begun by an IPv6 socket */
+
+/* listen() makes the socket a listener before it asks. */
+static bool reuses(const struct judgement *judgement)
+{
+	return has(&judgement->claim, OPTION_REUSEADDR) && judgement->call != CALL_LISTEN;
+}
+
+bool linux_remembers_reuseaddr(const struct judgement *judgement)
+{
+	return (judgement->memory.flags & REUSEADDR) && reuses(judgement);
+}
+
+/* sk_reuseport_match(): devices are not looked at. */
+bool linux_remembers_reuseport(const struct judgement *judgement)
+{
+	const struct holder *claim = &judgement->claim, *source = judgement->memory.source;
+	uint32_t kind = judgement->profile->trait[trait_port_memory];
+	bool wide = kind == port_memory_both_wide || kind == port_memory_both_by_the_second;
+
+	if (!(judgement->memory.flags & REUSEPORT) || !source || !has(claim, OPTION_REUSEPORT) || has(claim, OPTION_GROUP))
+		return false;
+	return claim->uid == source->uid &&
+	       ((judgement->memory.flags & ANY_ADDRESS) || linux_addresses_meet(source, claim, wide));
+}
+
+bool linux_remembers_mapped_list(const struct judgement *judgement)
+{
+	return judgement->memory.flags & MAPPED_LIST;
+}
+
+static void remember_claim(uint32_t flags, struct verdict *verdict)
+{
+	verdict->memory = MEMORY_CLAIM;
+	verdict->memory_flags = flags;
+}
+
+static void remember_first(const struct judgement *judgement, struct verdict *verdict)
+{
+	uint32_t reuseaddr = reuses(judgement) ? REUSEADDR : 0;
+
+	remember_claim(BEGUN | reuseaddr | (has(&judgement->claim, OPTION_REUSEPORT) ? REUSEPORT | ANY_ADDRESS : 0), verdict);
+}
+
+/* The claim takes away what it does not share; what is left of SO_REUSEPORT stays another's. */
+static void remember_less(const struct judgement *judgement, bool keeps_reuseport, struct verdict *verdict)
+{
+	uint32_t flags = judgement->memory.flags | BEGUN;
+
+	if (!reuses(judgement))
+		flags &= ~REUSEADDR;
+	if (!keeps_reuseport)
+		flags &= ~(REUSEPORT | ANY_ADDRESS);
+	remember_claim(flags, verdict);
+	if (flags & REUSEPORT)
+		verdict->memory = flags == judgement->memory.flags ? MEMORY_KEEP : MEMORY_FLAGS;
+}
+
+static void remember_later(const struct judgement *judgement, struct verdict *verdict)
+{
+	const struct holder *claim = &judgement->claim;
+	uint32_t reuseaddr = reuses(judgement) ? judgement->memory.flags & REUSEADDR : 0;
+
+	if (!has(claim, OPTION_REUSEPORT) || linux_remembers_reuseport(judgement))
+		remember_less(judgement, has(claim, OPTION_REUSEPORT), verdict);
+	else
+		remember_claim(BEGUN | REUSEPORT | reuseaddr, verdict);
+}
+
+static void remember_last(const struct judgement *judgement, struct verdict *verdict)
+{
+	if (!has(&judgement->claim, OPTION_REUSEPORT))
+		verdict->memory = MEMORY_FORGET;
+	else if (!linux_remembers_reuseport(judgement))
+		remember_claim(REUSEPORT, verdict);
+}
+
+/* The same user's SO_REUSEPORT: an attached program is not looked at here. */
+static bool is_same_user(const struct judgement *judgement)
+{
+	const struct holder *claim = &judgement->claim, *source = judgement->memory.source;
+
+	return has(claim, OPTION_REUSEPORT) && source && claim->uid == source->uid;
+}
+
+static void remember_options(const struct judgement *judgement, bool unasked, struct verdict *verdict)
+{
+	uint32_t kind = judgement->profile->trait[trait_port_memory];
+	bool first = judgement->scratch < ONE_SOCKET && !judgement->memory.flags;
+
+	if (first != (kind == port_memory_both_by_the_second))
+		remember_first(judgement, verdict);
+	else if (kind != port_memory_reuseaddr && kind != port_memory_both_unless_unasked)
+		remember_later(judgement, verdict);
+	else if (!unasked)
+		remember_less(judgement, is_same_user(judgement), verdict);
+}
+
+/* inet_bind2_bucket_addr_match(), 6.1.176 */
+static void remember_list(const struct judgement *judgement, struct verdict *verdict)
+{
+	uint32_t before = judgement->memory.flags & MAPPED_LIST, after = before;
+
+	if (linux_is_any4(&judgement->claim) && judgement->call == CALL_BIND && !(judgement->scratch & MEETS_ANY4))
+		after = judgement->claim.domain == AF_INET ? 0 : MAPPED_LIST;
+	if (verdict->memory == MEMORY_KEEP && after != before) {
+		verdict->memory = MEMORY_FLAGS;
+		verdict->memory_flags = judgement->memory.flags;
+	}
+	verdict->memory_flags = (verdict->memory_flags & ~MAPPED_LIST) | after;
+}
+
+void linux_remember(const struct judgement *judgement, bool unasked, struct verdict *verdict)
+{
+	if (judgement->profile->trait[trait_port_memory] == port_memory_last_reuseport) {
+		remember_last(judgement, verdict);
+		return;
+	}
+	remember_options(judgement, unasked, verdict);
+	if (judgement->profile->trait[trait_address_lookup] == address_lookup_linux_6_1)
+		remember_list(judgement, verdict);
+}

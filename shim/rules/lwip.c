@@ -1,0 +1,389 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * lwIP 2.1.3 to 2.2.1: src/core/tcp.c, udp.c, src/api/sockets.c, api_msg.c, err.c.
+ *
+ * No address is ever compared with the interfaces, no port is privileged, and an address can be bound anew.
+ * Both sockets need SO_REUSEADDR, as it is now; of two listeners with the same address the second is
+ * refused by listen().  Without SO_REUSE in the build there is no such option.
+ */
+#include "family.h"
+
+#include <errno.h>
+#include <netinet/in.h>
+#include <string.h>
+
+#define TCP "lwIP src/core/tcp.c tcp_bind(), 2.1.3 to 2.2.1"
+#define TCP_LISTEN "lwIP src/core/tcp.c tcp_listen_with_backlog_and_err(), 2.1.3 to 2.2.1"
+#define UDP "lwIP src/core/udp.c udp_bind(), 2.1.3 to 2.2.1"
+#define SOCKETS "lwIP src/api/sockets.c, 2.1.3 to 2.2.1"
+#define NETCONN "lwIP src/api/api_msg.c, 2.1.3 to 2.2.1"
+
+static const struct rule claim_no_reuseaddr = {
+	"conflict/no-reuseaddr", "the addresses overlap, and this socket lacks SO_REUSEADDR",
+	"both sockets had SO_REUSEADDR", TCP "; " UDP,
+};
+static const struct rule holder_no_reuseaddr = {
+	"conflict/holder-no-reuseaddr", "the addresses overlap, and that socket lacks SO_REUSEADDR",
+	"the holder had SO_REUSEADDR too", TCP "; " UDP,
+};
+static const struct rule not_built = {
+	"conflict/overlap", "the addresses overlap, and lwIP was built without SO_REUSE",
+	"lwIP were built with SO_REUSE", TCP "; " UDP,
+};
+static const struct rule time_wait = {
+	"conflict/time-wait", "this socket lacks SO_REUSEADDR", "this socket had SO_REUSEADDR; the old one's does not matter", TCP,
+};
+static const struct rule bind_itself = {
+	"conflict/itself", "the socket has that very address already, and bind() does not leave it out",
+	"it had SO_REUSEADDR", TCP,
+};
+static const struct rule listen_same_address = {
+	"listen/same-address", "it listens on the very same address", "the addresses differed, if only by 0.0.0.0", TCP_LISTEN,
+};
+static const struct rule any_taken = { "conflict/taken", "somebody has that port, and the next one is tried", NULL, TCP "; " UDP };
+static const struct rule ok_free = { "ok/free", "no socket overlaps", NULL, TCP "; " UDP };
+static const struct rule ok_reuseaddr = { "ok/reuseaddr", "every overlapping socket has SO_REUSEADDR", NULL, TCP "; " UDP };
+static const struct rule ok_listen = { "ok/listen", "nobody listens on the very same address", NULL, TCP_LISTEN };
+static const struct rule ok_listen_again = { "ok/listen-again", "only the backlog changes", NULL, NETCONN };
+static const struct rule ok_listen_unbound = {
+	"ok/listen-unbound", "the socket listens on port 0, where nobody finds it", "bind() had been called", NETCONN " lwip_netconn_do_listen()",
+};
+static const struct rule ok_shutdown = { "ok/shutdown", "the socket is closed, but for its descriptor", NULL, NETCONN " lwip_netconn_do_close()" };
+
+static const struct rule bind_family = {
+	"bind/family", "the address is not of the socket's family", "it were", SOCKETS " lwip_bind()",
+};
+static const struct rule bind_length = {
+	"bind/length", "the length is that of no address", "the length were that of the family's structure", SOCKETS " lwip_bind()",
+};
+static const struct rule bind_state = {
+	"bind/wrong-state", "the socket listens, is connected or was shut down", "it were a new socket", TCP,
+};
+static const struct rule listen_udp = { "listen/udp", "a UDP socket cannot listen", NULL, SOCKETS " lwip_listen()" };
+static const struct rule listen_connected = { "listen/connected", "the socket is connected", "it were a new socket", NETCONN " lwip_netconn_do_listen()" };
+static const struct rule socket_gone = {
+	"socket/gone", "the connection's memory was given back, and the socket is good for nothing", "it were a new socket", NETCONN,
+};
+static const struct rule connect_used = { "connect/used", "the socket listens or is connected", "it were a new socket", NETCONN " lwip_netconn_do_connect()" };
+static const struct rule connect_reset = { "connect/reset", "nobody listens there, and the answer is a reset", NULL, "lwIP src/core/tcp_in.c tcp_input(), src/api/err.c" };
+static const struct rule connect_full = { "connect/full", "the listener's queue is full, and it drops what comes", NULL, "lwIP src/core/tcp_in.c tcp_listen_input()" };
+static const struct rule connect_tuple = {
+	"connect/same-connection", "the same connection exists, and this socket has SO_REUSEADDR", "another port or peer were chosen",
+	"lwIP src/core/tcp.c tcp_connect()",
+};
+static const struct rule accept_not_listening = { "accept/not-listening", "the socket does not listen", NULL, SOCKETS " lwip_accept()" };
+static const struct rule shutdown_half = {
+	"shutdown/not-connected", "only a connection has two directions", NULL, "lwIP src/core/tcp.c tcp_shutdown()",
+};
+static const struct rule no_port = { "port/none-left", "all ports from 49152 on are taken", NULL, "lwIP src/core/tcp.c tcp_new_port(), udp.c udp_new_port()" };
+
+static bool has_reuse(const struct profile *profile)
+{
+	return profile->trait[trait_so_reuse] == so_reuse_on;
+}
+
+/* ---- the holders ---- */
+
+/* TCP asks whether one is IPv6 and the other not, and `::' of both families is not IPv6 then; UDP takes it for both. */
+static bool classes_meet(const struct holder *a, const struct holder *b)
+{
+	bool a6 = !holder_is_ipv4(a) && !holder_is_dual(a), b6 = !holder_is_ipv4(b) && !holder_is_dual(b);
+
+	return a->protocol == PROTOCOL_UDP ? holders_same_family(a, b) : a6 == b6;
+}
+
+/* listen() compares the kind of wildcard, too. */
+static bool identical(const struct holder *a, const struct holder *b)
+{
+	return holders_same_address(a, b) && holder_is_dual(a) == holder_is_dual(b) && holder_is_ipv4(a) == holder_is_ipv4(b);
+}
+
+static const struct rule *objection(const struct judgement *judgement, const struct holder *holder)
+{
+	uint32_t wants = judgement->claim.options & OPTION_REUSEADDR, has = holder->options & OPTION_REUSEADDR;
+
+	if (!has_reuse(judgement->profile))
+		return &not_built;
+	if (holder->state == STATE_TIME_WAIT)
+		return wants ? NULL : &time_wait;
+	return !wants ? &claim_no_reuseaddr : !has ? &holder_no_reuseaddr : NULL;
+}
+
+static void judge_bind(struct judgement *judgement, const struct holder *holder)
+{
+	const struct rule *rule;
+
+	if (!classes_meet(&judgement->claim, holder) || !holders_addresses_meet(&judgement->claim, holder))
+		return;
+	rule = objection(judgement, holder);
+	if (rule)
+		judgement_refuse(judgement, holder, EADDRINUSE, rule);
+	else
+		judgement->scratch = true;
+}
+
+static void judge_listen(struct judgement *judgement, const struct holder *holder)
+{
+	bool checked = has_reuse(judgement->profile) && (judgement->claim.options & OPTION_REUSEADDR);
+
+	if (checked && holder->state == STATE_LISTENING && identical(&judgement->claim, holder))
+		judgement_refuse(judgement, holder, EADDRINUSE, &listen_same_address);
+}
+
+static void lwip_holder(struct judgement *judgement, const struct holder *holder)
+{
+	if (!holders_same_port(&judgement->claim, holder))
+		return;
+	if (judgement->automatic)
+		judgement_refuse(judgement, holder, EADDRINUSE, &any_taken);
+	else if (judgement->call == CALL_LISTEN)
+		judge_listen(judgement, holder);
+	else
+		judge_bind(judgement, holder);
+}
+
+static void lwip_end(struct judgement *judgement, struct verdict *verdict)
+{
+	const struct rule *ok = judgement->scratch ? &ok_reuseaddr : &ok_free;
+
+	judgement_close(judgement, verdict, judgement->call == CALL_LISTEN ? &ok_listen : ok);
+}
+
+/* ---- before ---- */
+
+/* The length may be that of the other family: what an IPv6 address has beyond it is not ours to read. */
+static void padded(const struct question *question, struct sockaddr_storage *to, uint32_t *to_length)
+{
+	memset(to, 0, sizeof *to);
+	memcpy(to, question->address, question->length);
+	*to_length = sizeof(struct sockaddr_in6);
+}
+
+static bool same_as_bound(const struct question *question)
+{
+	struct holder wanted = *question->self;
+	struct given given = given_address(question);
+
+	memcpy(wanted.address, question->address + (given.family == AF_INET ? 4 : 8), given.family == AF_INET ? 4 : 16);
+	wanted.port = given.port;
+	return wanted.port == question->self->port && classes_meet(&wanted, question->self) &&
+		holders_addresses_meet(&wanted, question->self);
+}
+
+/* A second bind() moves the socket; TCP then meets its own old address, because it is still in the list. */
+static bool meets_itself(const struct question *question)
+{
+	bool reuse = has_reuse(question->profile) && (question->options & OPTION_REUSEADDR);
+
+	return question->protocol == PROTOCOL_TCP && question->state == STATE_BOUND && question->self && !reuse &&
+		same_as_bound(question);
+}
+
+static bool before_bind(const struct question *question, struct verdict *verdict, struct sockaddr_storage *to, uint32_t *to_length)
+{
+	struct given given = given_address(question);
+	uint32_t length = question->length;
+
+	if (!question->address)
+		return false;
+	if (given.family != question->domain)
+		return verdict_final(verdict, EINVAL, &bind_family);
+	if (length != sizeof(struct sockaddr_in) && length != sizeof(struct sockaddr_in6))
+		return verdict_final(verdict, EIO, &bind_length);
+	if (question->state == STATE_DEAD)
+		return verdict_final(verdict, EINVAL, &socket_gone);
+	if (question->protocol == PROTOCOL_TCP && (question->state == STATE_LISTENING || question->state == STATE_CONNECTED))
+		return verdict_final(verdict, EINVAL, &bind_state);
+	if (!given.whole)
+		padded(question, to, to_length);
+	else if (meets_itself(question))
+		return verdict_final(verdict, EADDRINUSE, &bind_itself);
+	return false;
+}
+
+static bool listens(struct verdict *verdict)
+{
+	verdict->flags = VERDICT_LISTENS;
+	return verdict_final(verdict, 0, &ok_listen_unbound);
+}
+
+static bool before_listen(const struct question *question, struct verdict *verdict)
+{
+	if (question->protocol == PROTOCOL_UDP)
+		return verdict_final(verdict, EOPNOTSUPP, &listen_udp);
+	switch (question->state) {
+	case STATE_CONNECTED:
+		return verdict_final(verdict, EINVAL, &listen_connected);
+	case STATE_LISTENING:
+		return verdict_final(verdict, 0, &ok_listen_again);
+	case STATE_DEAD:
+		return verdict_final(verdict, ENOTCONN, &socket_gone);
+	case STATE_UNBOUND:
+		return question->alone && listens(verdict);
+	default:
+		return false;
+	}
+}
+
+static bool before_connect(const struct question *question, struct verdict *verdict)
+{
+	if (question->protocol == PROTOCOL_UDP)
+		return false;
+	if (question->state == STATE_DEAD)
+		return verdict_final(verdict, ENOTCONN, &socket_gone);
+	return (question->state == STATE_LISTENING || question->state == STATE_CONNECTED) &&
+		verdict_final(verdict, EISCONN, &connect_used);
+}
+
+static bool closes(struct verdict *verdict)
+{
+	verdict->flags = VERDICT_KILLS;
+	return verdict_final(verdict, 0, &ok_shutdown);
+}
+
+/* Whatever is no connection is closed by SHUT_RDWR. */
+static bool before_shutdown(const struct question *question, struct verdict *verdict)
+{
+	if (question->protocol == PROTOCOL_UDP)
+		return verdict_final(verdict, EOPNOTSUPP, &shutdown_half);
+	if (question->state == STATE_DEAD)
+		return verdict_final(verdict, ENOTCONN, &socket_gone);
+	if (question->state == STATE_CONNECTED || !question->alone)
+		return false;
+	return question->argument == SHUT_RDWR ? closes(verdict) : verdict_final(verdict, ENOTCONN, &shutdown_half);
+}
+
+static const struct rule no_such_call = {
+	"call/none", "a library has neither users nor descriptors that can be duplicated", NULL, "lwIP 2.2.1 src/api/sockets.c",
+};
+
+static bool lwip_before(const struct question *question, struct verdict *verdict, struct sockaddr_storage *to, uint32_t *to_length)
+{
+	*verdict = (struct verdict){ .error = 0 };
+	*to_length = 0;
+	switch (question->call) {
+	case CALL_BIND:
+		return before_bind(question, verdict, to, to_length);
+	case CALL_LISTEN:
+		return before_listen(question, verdict);
+	case CALL_CONNECT:
+		return before_connect(question, verdict);
+	case CALL_SHUTDOWN:
+		return before_shutdown(question, verdict);
+	case CALL_ACCEPT:
+		return surely_no_listener(question) &&
+			verdict_final(verdict, question->protocol == PROTOCOL_UDP ? EOPNOTSUPP : EINVAL, &accept_not_listening);
+	case CALL_DUP:
+	case CALL_SETEUID:
+		return verdict_final(verdict, ENOSYS, &no_such_call);
+	default:
+		return question->state == STATE_DEAD && verdict_final(verdict, ENOTCONN, &socket_gone);
+	}
+}
+
+/* ---- options ---- */
+
+static const struct option_row rows[] = {
+	{ SOL_SOCKET, SO_REUSEADDR, OPTION_REUSEADDR, 0x4, false },
+	{ SOL_SOCKET, SO_REUSEPORT, 0, 0, false },
+	{ IPPROTO_IPV6, IPV6_V6ONLY, OPTION_V6ONLY, 1, false },
+	{ -1, 0, 0, 0, false },
+};
+
+static const struct option_row rows_without_reuse[] = {
+	{ SOL_SOCKET, SO_REUSEADDR, 0, 0, false },
+	{ SOL_SOCKET, SO_REUSEPORT, 0, 0, false },
+	{ IPPROTO_IPV6, IPV6_V6ONLY, OPTION_V6ONLY, 1, false },
+	{ -1, 0, 0, 0, false },
+};
+
+static const struct rule option_ok = { "ok/option", NULL, NULL, SOCKETS " lwip_setsockopt_impl()" };
+static const struct rule option_unknown = { "option/unknown", "there is no such option in this build", NULL, SOCKETS " lwip_setsockopt_impl()" };
+static const struct rule option_length = { "option/length", "the value is too short", NULL, SOCKETS " lwip_setsockopt_impl()" };
+static const struct option_rules option_rules = { &option_ok, &option_unknown, &option_length, &option_length, false };
+
+static void lwip_option(const struct option_question *question, struct option_answer *answer)
+{
+	option_by_rows(question, has_reuse(question->profile) ? rows : rows_without_reuse, &option_rules, answer);
+}
+
+/* ---- the family ---- */
+
+/* tcp_listen_input(): so_options & SOF_INHERITED, that is SO_REUSEADDR and SO_KEEPALIVE. */
+static uint32_t lwip_inherited(const struct profile *profile, uint32_t listener_options)
+{
+	(void)profile;
+	return listener_options & OPTION_REUSEADDR;
+}
+
+/* FIN_WAIT_2 is not TIME_WAIT: it stays in the list of connections, for TCP_FIN_WAIT_TIMEOUT (tcp_priv.h). */
+static enum state lwip_released(const struct profile *profile, const struct holder *holder, bool active, uint32_t *milliseconds)
+{
+	enum state state = family_released(profile, holder, active, milliseconds);
+
+	if (state != STATE_TIME_WAIT || holder->state == STATE_TIME_WAIT)
+		return state;
+	*milliseconds = 20000;
+	return STATE_CONNECTED;
+}
+
+/* src/api/err.c: a reset during the handshake is ERR_RST. */
+static int lwip_error(const struct profile *profile, enum call call, int host_errno)
+{
+	(void)profile;
+	return call == CALL_CONNECT && host_errno == ECONNREFUSED ? ECONNRESET : host_errno;
+}
+
+/* TCP never comes to the last port. */
+static uint16_t lwip_port(const struct profile *profile, enum call call, const struct holder *claim, uint32_t start, uint32_t attempt)
+{
+	uint16_t port = family_port(profile, call, claim, start, attempt);
+
+	return port == 65535 && claim->protocol == PROTOCOL_TCP ? family_port(profile, call, claim, start, attempt + 1) : port;
+}
+
+static void lwip_event(const struct question *question, enum event event, struct verdict *verdict)
+{
+	bool tcp = question->protocol == PROTOCOL_TCP;
+
+	switch (event) {
+	case EVENT_REFUSED:
+	case EVENT_UNLISTENED:
+		verdict_final(verdict, tcp ? ECONNRESET : 0, &connect_reset);
+		verdict->flags = tcp ? VERDICT_KILLS : 0;
+		break;
+	case EVENT_FULL:
+		verdict_final(verdict, ETIMEDOUT, &connect_full);
+		break;
+	case EVENT_TUPLE_TAKEN:
+	case EVENT_TUPLE_REMNANT:
+		if (tcp && has_reuse(question->profile) && question->options & OPTION_REUSEADDR)
+			verdict_final(verdict, EADDRINUSE, &connect_tuple);
+		break;
+	case EVENT_NO_PORT:
+		verdict_final(verdict, tcp ? ENOBUFS : EADDRINUSE, &no_port);
+		break;
+	case EVENT_OVER:
+		verdict->flags = VERDICT_KILLS;
+		break;
+	case EVENT_SELF:
+		break;
+	}
+}
+
+const struct family family_lwip = {
+	.name = "lwip",
+	.asks = ASKS_USER | ASKS_UNSEEN,
+	.bucket = family_bucket,
+	.before = lwip_before,
+	.holder = lwip_holder,
+	.end = lwip_end,
+	.option = lwip_option,
+	.error = lwip_error,
+	.inherited = lwip_inherited,
+	.released = lwip_released,
+	.anchors = family_anchors,
+	.fresh = family_fresh,
+	.port = lwip_port,
+	.event = lwip_event,
+};

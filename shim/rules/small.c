@@ -1,0 +1,317 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * Two stacks of small machines, as far as their source was read: Zephyr's subsys/net/ip/net_context.c
+ * check_used_port(), and NuttX's net/udp/udp_conn.c (01663808) and net/tcp/tcp_conn.c (007aabc4, an old text).
+ * Neither listen() was read: it asks nobody here, and what else nobody read is as on Linux.
+ */
+#include "family.h"
+
+#include <errno.h>
+#include <netinet/in.h>
+
+#define ZEPHYR "zephyr subsys/net/ip/net_context.c check_used_port()"
+#define ZEPHYR_BIND "zephyr subsys/net/ip/net_context.c net_context_bind()"
+#define NUTTX_UDP "apache/nuttx net/udp/udp_conn.c, 01663808"
+#define NUTTX_TCP "apache/nuttx net/tcp/tcp_conn.c, 007aabc4"
+
+static const struct rule ok_listen = { "ok/listen", "listen() asks nobody, as far as it was read", NULL, "not examined" };
+static const struct rule listen_udp = { "listen/udp", "a UDP socket cannot listen", NULL, "POSIX listen()" };
+static const struct rule listen_connected = { "listen/connected", "the socket is connected", "it were a new socket", "POSIX listen()" };
+static const struct rule connect_used = { "connect/used", "the socket listens or is connected", "it were a new socket", "POSIX connect()" };
+static const struct rule connect_refused = { "connect/refused", "nobody listens there", NULL, "POSIX connect()" };
+static const struct rule connect_full = { "connect/full", "the listener's queue is full", NULL, "POSIX connect()" };
+static const struct rule connect_tuple = { "connect/same-connection", "the same connection exists", "another port or peer were chosen", "POSIX connect()" };
+static const struct rule accept_not_listening = { "accept/not-listening", "the socket does not listen", NULL, "POSIX accept()" };
+static const struct rule shutdown_idle = { "shutdown/not-connected", "the socket is not connected", NULL, "POSIX shutdown()" };
+static const struct rule no_port = { "port/none-left", "no automatic port is left", NULL, ZEPHYR "; " NUTTX_UDP };
+static const struct rule taken = { "conflict/taken", "somebody has that port, and another one is tried", NULL, ZEPHYR "; " NUTTX_UDP };
+static const struct rule bind_malformed = { "bind/malformed", "the length is too short", "it were that of the family's structure", ZEPHYR_BIND };
+static const struct rule bind_family = { "bind/family", "the address is not of the socket's family", "it were", ZEPHYR_BIND };
+
+/* ---- what both do ---- */
+
+static bool before_listen(const struct question *question, struct verdict *verdict)
+{
+	if (question->protocol == PROTOCOL_UDP)
+		return verdict_final(verdict, EOPNOTSUPP, &listen_udp);
+	if (question->state == STATE_CONNECTED)
+		return verdict_final(verdict, EINVAL, &listen_connected);
+	return question->state == STATE_LISTENING && verdict_final(verdict, 0, &ok_listen);
+}
+
+static bool before_connect(const struct question *question, struct verdict *verdict, struct sockaddr_storage *to, uint32_t *to_length)
+{
+	struct given given = given_address(question);
+
+	if (question->protocol == PROTOCOL_TCP && (question->state == STATE_LISTENING || question->state == STATE_CONNECTED))
+		return verdict_final(verdict, EISCONN, &connect_used);
+	given_to_loopback(question, &given, to, to_length);
+	return false;
+}
+
+/* Errors of length and family; used and foreign are the rules for an own and for a foreign address. */
+static bool before_bind(const struct question *question, int used_error, const struct rule *used, int foreign_error,
+			const struct rule *foreign, struct verdict *verdict)
+{
+	struct given given = given_address(question);
+	enum locality locality;
+
+	if (!question->address)
+		return false;
+	if (given.family == AF_UNSPEC || (given.family == question->domain && !given.whole))
+		return verdict_final(verdict, EINVAL, &bind_malformed);
+	if (given.family != question->domain)
+		return verdict_final(verdict, EINVAL, &bind_family);
+	if (question->state != STATE_UNBOUND)
+		return verdict_final(verdict, used_error, used);
+	locality = given_locality(question, &given);
+	if (locality == LOCALITY_MULTICAST && question->protocol == PROTOCOL_UDP)
+		return false;
+	return !given_is_own(question, &given) && verdict_final(verdict, foreign_error, foreign);
+}
+
+static bool before_other(const struct question *question, struct verdict *verdict, struct sockaddr_storage *to, uint32_t *to_length)
+{
+	switch (question->call) {
+	case CALL_LISTEN:
+		return before_listen(question, verdict);
+	case CALL_CONNECT:
+		return before_connect(question, verdict, to, to_length);
+	case CALL_ACCEPT:
+		return surely_no_listener(question) &&
+			verdict_final(verdict, question->protocol == PROTOCOL_UDP ? EOPNOTSUPP : EINVAL, &accept_not_listening);
+	case CALL_SHUTDOWN:
+		return shutdown_refused(question, &shutdown_idle, verdict);
+	default:
+		return false;
+	}
+}
+
+static void small_event(const struct question *question, enum event event, struct verdict *verdict)
+{
+	switch (event) {
+	case EVENT_REFUSED:
+	case EVENT_UNLISTENED:
+		verdict_final(verdict, ECONNREFUSED, &connect_refused);
+		break;
+	case EVENT_FULL:
+		verdict_final(verdict, ETIMEDOUT, &connect_full);
+		break;
+	case EVENT_TUPLE_TAKEN:
+	case EVENT_TUPLE_REMNANT:
+		if (question->protocol == PROTOCOL_TCP)
+			verdict_final(verdict, EADDRINUSE, &connect_tuple);
+		break;
+	case EVENT_NO_PORT:
+		verdict_final(verdict, EADDRINUSE, &no_port);
+		break;
+	case EVENT_SELF:
+	case EVENT_OVER:
+		break;
+	}
+}
+
+static uint32_t small_inherited(const struct profile *profile, uint32_t listener_options)
+{
+	(void)profile;
+	return listener_options & (OPTION_REUSEADDR | OPTION_REUSEPORT | OPTION_V6ONLY);
+}
+
+static const struct rule option_ok = { "ok/option", NULL, NULL, "POSIX setsockopt()" };
+static const struct rule option_unknown = { "option/unknown", "there is no such option", NULL, "POSIX setsockopt()" };
+static const struct rule option_length = { "option/length", "the value is too short", NULL, "POSIX setsockopt()" };
+static const struct option_rules option_rules = { &option_ok, &option_unknown, &option_length, &option_length, false };
+
+/* ---- Zephyr ---- */
+
+static const struct rule zephyr_both_wild = {
+	"conflict/wildcards", "both sockets want 0.0.0.0", "both sockets had SO_REUSEPORT", ZEPHYR,
+};
+static const struct rule zephyr_wild = {
+	"conflict/no-reuseaddr", "one of the two has 0.0.0.0, and this socket lacks SO_REUSEADDR",
+	"this socket had SO_REUSEADDR, or both had SO_REUSEPORT", ZEPHYR,
+};
+static const struct rule zephyr_listens = {
+	"conflict/holder-listens", "one of the two has 0.0.0.0, and that socket listens", "both sockets had SO_REUSEPORT", ZEPHYR,
+};
+static const struct rule zephyr_same = {
+	"conflict/same-address", "SO_REUSEADDR shares an address with a socket in TIME_WAIT only",
+	"both sockets had SO_REUSEPORT", ZEPHYR,
+};
+static const struct rule zephyr_free = { "ok/free", "no socket overlaps", NULL, ZEPHYR };
+static const struct rule zephyr_shared = {
+	"ok/shared", "this socket has SO_REUSEADDR, or both have SO_REUSEPORT", NULL, ZEPHYR,
+};
+static const struct rule zephyr_used = { "bind/already-bound", "the socket has an address already", "it were a new socket", ZEPHYR_BIND };
+static const struct rule zephyr_foreign = {
+	"bind/foreign-address", "no interface has that address", "the address belonged to an interface", ZEPHYR_BIND,
+};
+
+static const struct rule *zephyr_objection(const struct holder *claim, const struct holder *holder)
+{
+	bool wild = holder_is_wild(claim) || holder_is_wild(holder), both = holder_is_wild(claim) && holder_is_wild(holder);
+	bool reuseaddr = claim->options & OPTION_REUSEADDR;
+
+	if (claim->options & holder->options & OPTION_REUSEPORT)
+		return NULL;
+	if (!wild)
+		return reuseaddr && holder->state == STATE_TIME_WAIT ? NULL : &zephyr_same;
+	if (both)
+		return &zephyr_both_wild;
+	if (!reuseaddr)
+		return &zephyr_wild;
+	return holder->state == STATE_LISTENING ? &zephyr_listens : NULL;
+}
+
+static void zephyr_holder(struct judgement *judgement, const struct holder *holder)
+{
+	const struct rule *rule;
+
+	if (judgement->call == CALL_LISTEN || !holders_same_port(&judgement->claim, holder))
+		return;
+	if (judgement->automatic) {
+		judgement_refuse(judgement, holder, EADDRINUSE, &taken);
+		return;
+	}
+	if (!holders_overlap(&judgement->claim, holder))
+		return;
+	rule = zephyr_objection(&judgement->claim, holder);
+	if (rule)
+		judgement_refuse(judgement, holder, EADDRINUSE, rule);
+	else
+		judgement->scratch = true;
+}
+
+static void zephyr_end(struct judgement *judgement, struct verdict *verdict)
+{
+	const struct rule *ok = judgement->scratch ? &zephyr_shared : &zephyr_free;
+
+	judgement_close(judgement, verdict, judgement->call == CALL_LISTEN ? &ok_listen : ok);
+}
+
+static bool zephyr_before(const struct question *question, struct verdict *verdict, struct sockaddr_storage *to, uint32_t *to_length)
+{
+	*verdict = (struct verdict){ .error = 0 };
+	*to_length = 0;
+	if (question->call == CALL_BIND)
+		return before_bind(question, EISCONN, &zephyr_used, ENOENT, &zephyr_foreign, verdict);
+	return before_other(question, verdict, to, to_length);
+}
+
+static const struct option_row zephyr_rows[] = {
+	{ SOL_SOCKET, SO_REUSEADDR, OPTION_REUSEADDR, 1, false },
+	{ SOL_SOCKET, SO_REUSEPORT, OPTION_REUSEPORT, 1, false },
+	{ IPPROTO_IPV6, IPV6_V6ONLY, OPTION_V6ONLY, 1, false },
+	{ -1, 0, 0, 0, false },
+};
+
+static void zephyr_option(const struct option_question *question, struct option_answer *answer)
+{
+	option_by_rows(question, zephyr_rows, &option_rules, answer);
+}
+
+static int zephyr_error(const struct profile *profile, enum call call, int host_errno)
+{
+	(void)profile;
+	return call == CALL_BIND && host_errno == EADDRNOTAVAIL ? ENOENT : host_errno;
+}
+
+const struct family family_zephyr = {
+	.name = "zephyr",
+	.asks = ASKS_USER | ASKS_UNSEEN,
+	.bucket = family_bucket,
+	.before = zephyr_before,
+	.holder = zephyr_holder,
+	.end = zephyr_end,
+	.option = zephyr_option,
+	.error = zephyr_error,
+	.inherited = small_inherited,
+	.released = family_released,
+	.anchors = family_anchors,
+	.fresh = family_fresh,
+	.port = family_port,
+	.event = small_event,
+};
+
+/* ---- NuttX ---- */
+
+static const struct rule nuttx_udp_conflict = {
+	"conflict/no-reuseaddr", "it has this address or 0.0.0.0, and not both sockets have SO_REUSEADDR",
+	"both sockets had SO_REUSEADDR", NUTTX_UDP,
+};
+static const struct rule nuttx_tcp_conflict = {
+	"conflict/tcp", "it has this address or 0.0.0.0, and no option shares a TCP port", "the other socket were closed", NUTTX_TCP,
+};
+static const struct rule nuttx_free = { "ok/free", "no socket has this address, nor 0.0.0.0", NULL, NUTTX_UDP "; " NUTTX_TCP };
+static const struct rule nuttx_shared = { "ok/reuseaddr", "both sockets have SO_REUSEADDR", NULL, NUTTX_UDP };
+static const struct rule nuttx_used = { "bind/already-bound", "the socket has an address already", "it were a new socket", NUTTX_UDP "; " NUTTX_TCP };
+static const struct rule nuttx_foreign = { "bind/foreign-address", "no interface has that address", "the address belonged to an interface", NUTTX_UDP };
+
+/* The new socket's own 0.0.0.0 meets nobody but another one. */
+static bool nuttx_meets(const struct holder *claim, const struct holder *holder)
+{
+	return holders_same_family(claim, holder) && (holder_is_wild(holder) || holders_same_address(claim, holder));
+}
+
+static void nuttx_holder(struct judgement *judgement, const struct holder *holder)
+{
+	const struct holder *claim = &judgement->claim;
+
+	if (judgement->call == CALL_LISTEN || !holders_same_port(claim, holder))
+		return;
+	if (judgement->automatic)
+		judgement_refuse(judgement, holder, EADDRINUSE, &taken);
+	else if (!nuttx_meets(claim, holder))
+		return;
+	else if (holder->protocol == PROTOCOL_TCP)
+		judgement_refuse(judgement, holder, EADDRINUSE, &nuttx_tcp_conflict);
+	else if (!(claim->options & holder->options & OPTION_REUSEADDR))
+		judgement_refuse(judgement, holder, EADDRINUSE, &nuttx_udp_conflict);
+	else
+		judgement->scratch = true;
+}
+
+static void nuttx_end(struct judgement *judgement, struct verdict *verdict)
+{
+	const struct rule *ok = judgement->scratch ? &nuttx_shared : &nuttx_free;
+
+	judgement_close(judgement, verdict, judgement->call == CALL_LISTEN ? &ok_listen : ok);
+}
+
+static bool nuttx_before(const struct question *question, struct verdict *verdict, struct sockaddr_storage *to, uint32_t *to_length)
+{
+	*verdict = (struct verdict){ .error = 0 };
+	*to_length = 0;
+	if (question->call == CALL_BIND)
+		return before_bind(question, EINVAL, &nuttx_used, EADDRNOTAVAIL, &nuttx_foreign, verdict);
+	return before_other(question, verdict, to, to_length);
+}
+
+static const struct option_row nuttx_rows[] = {
+	{ SOL_SOCKET, SO_REUSEADDR, OPTION_REUSEADDR, 1, false },
+	{ SOL_SOCKET, SO_REUSEPORT, 0, 0, false },
+	{ IPPROTO_IPV6, IPV6_V6ONLY, OPTION_V6ONLY, 1, false },
+	{ -1, 0, 0, 0, false },
+};
+
+static void nuttx_option(const struct option_question *question, struct option_answer *answer)
+{
+	option_by_rows(question, nuttx_rows, &option_rules, answer);
+}
+
+const struct family family_nuttx = {
+	.name = "nuttx",
+	.asks = ASKS_USER | ASKS_UNSEEN,
+	.bucket = family_bucket,
+	.before = nuttx_before,
+	.holder = nuttx_holder,
+	.end = nuttx_end,
+	.option = nuttx_option,
+	.error = family_error,
+	.inherited = small_inherited,
+	.released = family_released,
+	.anchors = family_anchors,
+	.fresh = family_fresh,
+	.port = family_port,
+	.event = small_event,
+};
