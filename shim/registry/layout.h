@@ -59,7 +59,8 @@ struct record {
 	word32 address[4];
 	word32 scope, ifindex, uid, kind; /* kind: port 16 | domain 8 | protocol 8 */
 	word32 fd, pid;
-	uint32_t spare[8];
+	word32 options; /* those above the eight of the word */
+	uint32_t spare[7];
 };
 
 struct layout {
@@ -101,6 +102,7 @@ AT(record, uid, 80);
 AT(record, kind, 84);
 AT(record, fd, 88);
 AT(record, pid, 92);
+AT(record, options, 96);
 AT(layout, header, 0);
 AT(layout, process, 0x4000);
 AT(layout, bucket, 0x84000);

@@ -180,6 +180,7 @@ void table_fill(struct record *record, const struct holder *holder, uint64_t net
 	put32(&record->kind, kind_of(holder));
 	put32(&record->fd, (uint32_t)holder->fd);
 	put32(&record->pid, pid);
+	put32(&record->options, holder->options & ~0xffu);
 }
 
 static void read_address(struct record *record, uint8_t bytes[16])
@@ -212,7 +213,7 @@ static bool read_fields(struct record *record, uint32_t number, uint64_t word, s
 	holder->scope = get32(&record->scope);
 	holder->ifindex = get32(&record->ifindex);
 	holder->uid = get32(&record->uid);
-	holder->options = word_options(word);
+	holder->options = word_options(word) | (get32(&record->options) & ~0xffu);
 	holder->port = (uint16_t)(kind >> 16);
 	holder->domain = (uint8_t)(kind >> 8);
 	holder->protocol = (uint8_t)kind;
@@ -285,8 +286,9 @@ void table_fold(struct bucket *bucket, uint32_t number, struct record *record)
 	uint64_t word = atomic_load(&record->word), after = atomic_load(&record->family_after);
 	uint64_t family = atomic_load(&bucket->family);
 
-	if (!after || word_phase(word) == PHASE_FREE || (family_record(after) && family_record(after) != number) ||
-	    atomic_load(&record->word) != word)
+	if (!after || word_phase(word) == PHASE_FREE || atomic_load(&record->word) != word)
+		return;
+	if (family_record(after) && family_record(after) != number && family_record(after) != family_record(family))
 		return;
 	if (((family_sequence(family) + 1) & 0xfffffff) == family_sequence(after))
 		atomic_compare_exchange_strong(&bucket->family, &family, after);

@@ -299,6 +299,8 @@ static uint64_t next_family(uint64_t family, const struct turn *turn, enum memor
 {
 	if (change == MEMORY_FORGET)
 		return family_make(family_sequence(family) + 1, 0, 0, 0);
+	if (change == MEMORY_FLAGS)
+		return family_make(family_sequence(family) + 1, family_options(family), flags, family_record(family));
 	return family_make(family_sequence(family) + 1, options, flags, turn->record);
 }
 

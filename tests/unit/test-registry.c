@@ -576,6 +576,23 @@ Test(registry, another_address_is_another_record)
 
 /* ---- memory of a port ---- */
 
+Test(registry, memory_flags_change_and_the_source_stays)
+{
+	reference first = bind_one(PORT, 1, MEMORY_CLAIM, 5);
+	struct memory memory;
+	struct holder source;
+
+	bind_one(PORT, 2, MEMORY_FLAGS, 1);
+	registry_memory(&registry, PORT, &memory, &source);
+	cr_assert(eq(u32, memory.flags, 1));
+	cr_assert(eq(u64, source.cookie, 1));
+	registry_remove(&registry, first);
+	bind_one(PORT, 3, MEMORY_FLAGS, 9);
+	registry_memory(&registry, PORT, &memory, &source);
+	cr_assert(eq(u32, memory.flags, 9));
+	cr_assert(eq(u64, source.cookie, 1));
+}
+
 Test(registry, memory_outlives_its_source)
 {
 	reference first = bind_one(PORT, 1, MEMORY_CLAIM, 0xa5), second;
