@@ -10,6 +10,7 @@
 #include "claim.h"
 #include "engine.h"
 #include "session.h"
+#include "unseen.h"
 
 static const struct rule rule_not_asked = { "ok/not-judged", "the registry had no room or no time for it", NULL, NULL };
 
@@ -18,13 +19,55 @@ struct address {
 	socklen_t length;
 };
 
+/* Do sockets that the registry has not seen stand against it?  Then d->verdict says so. */
+static bool unseen_refuse(struct decision *d)
+{
+	if (!(session.profile->family->asks & ASKS_UNSEEN) || d->decided || !unseen_decide(d) || d->verdict.error == 0)
+		return false;
+	errno = d->verdict.error;
+	return d->unseen = true;
+}
+
+/* A profile that is stricter than the host cannot take the host's success for a proof; but a port that nobody has
+ * here, and nobody had, is free. */
+static bool stricter_refuses(struct decision *d)
+{
+	if (!session.stricter || d->claim.port == 0 || d->decided || !d->met || permit_port_is_free(d->claim.protocol, d->claim.port))
+		return false;
+	return unseen_refuse(d);
+}
+
+static int mirrored_bind(struct decision *d, const struct address *address)
+{
+	d->plain = !(d->claim.options & (OPTION_REUSEADDR | OPTION_REUSEPORT));
+	if (stricter_refuses(d))
+		return -1;
+	int result = real.bind(d->fd, address->given, address->length);
+	d->host_refused = result < 0;
+	if (result == 0 || errno != EADDRINUSE || !session.beyond_host || d->claim.port == 0 || unseen_refuse(d))
+		return result;
+	d->plain = false;
+	result = permit_bind(d->fd, &d->claim, address->given, address->length, d->claim.options);
+	if (result == 0 || errno != EADDRINUSE)
+		return result;
+	decide_lend(d, true);
+	result = permit_bind(d->fd, &d->claim, address->given, address->length, d->claim.options);
+	decide_lend(d, false);
+	return result;
+}
+
 /* The host's bind, made so that what the profile allows is allowed. */
 static int host_bind(struct decision *d, const struct address *address)
 {
-	if (!session.mirror)
-		return permit_bind(d->fd, &d->claim, address->given, address->length, session.any_address, &d->plain);
-	d->plain = !(d->claim.options & (OPTION_REUSEADDR | OPTION_REUSEPORT));
-	return real.bind(d->fd, address->given, address->length);
+	if (session.mirror)
+		return mirrored_bind(d, address);
+	if (stricter_refuses(d))
+		return -1;
+	int result = permit_first_bind(d->fd, &d->claim, address->given, address->length, session.any_address);
+	d->plain = result == 0;
+	if (d->plain || errno != EADDRINUSE || unseen_refuse(d))
+		return result;
+	return permit_bind(d->fd, &d->claim, address->given, address->length, PERMIT_KEEP);
 }
 
 /* One IPv6 address that is no IPv4 one: the bind made the socket v6only (net/ipv6/af_inet6.c __inet6_bind()). */
@@ -35,10 +78,24 @@ static bool became_v6only(const struct holder *claim)
 	return claim->domain == AF_INET6 && !IN6_IS_ADDR_UNSPECIFIED(&address) && !IN6_IS_ADDR_V4MAPPED(&address);
 }
 
+static uint32_t options_when_bound(const struct holder *claim)
+{
+	return session.profile->family->bound ? session.profile->family->bound(session.profile, claim, 0) : claim->options;
+}
+
+/* The record is written before the verdict, with the options that the socket will have. */
+static void write_claim(struct decision *d)
+{
+	struct holder record = d->claim;
+	record.options = options_when_bound(&d->claim);
+	registry_claim(&session.registry, d->bucket, &record, &d->turn);
+}
+
 static void bound(struct decision *d)
 {
 	decide_sweep(d);
-	if (became_v6only(&d->claim))
+	d->claim.options = options_when_bound(&d->claim);
+	if (!session.profile->family->bound && became_v6only(&d->claim))
 		d->claim.options |= OPTION_V6ONLY;
 	d->claim.state = STATE_BOUND;
 	d->slot->record = registry_commit(&session.registry, &d->turn, &d->claim, d->verdict.memory, d->verdict.memory_flags);
@@ -49,13 +106,15 @@ static void bound(struct decision *d)
  * before a conflict, and it knows them in the right order. */
 static int refused(struct decision *d, const struct address *address)
 {
-	int result = session.mirror ? permit_plain_bind(d->fd, &d->claim, address->given, address->length) : -1;
+	/* A profile that is stricter than the host may blame a socket that the host does not mind. */
+	bool minds = session.mirror && (!session.stricter || !d->verdict.blamed || linux_overlaps(&d->claim, &d->verdict.holder));
+	int result = minds ? permit_plain_bind(d->fd, &d->claim, address->given, address->length) : -1;
 	if (result == 0) {
 		bound(d); /* the holder left just now */
 		return 0;
 	}
 	registry_abandon(&session.registry, &d->turn);
-	if (session.mirror && errno != EADDRINUSE)
+	if (minds && errno != EADDRINUSE)
 		return -1;
 	return refuse(d);
 }
@@ -65,8 +124,8 @@ static bool probed(struct decision *d, const struct address *address)
 {
 	if (session.mirror)
 		d->plain = permit_plain_bind(d->fd, &d->claim, address->given, address->length) == 0;
-	else if ((d->plain = real.bind(d->fd, address->given, address->length) == 0))
-		permit_reuse(d->fd, &d->claim);
+	else
+		d->plain = permit_first_bind(d->fd, &d->claim, address->given, address->length, false) == 0;
 	d->probe = false;
 	if (!d->plain)
 		decide(d);
@@ -92,7 +151,8 @@ static int allowed(struct decision *d, const struct address *address)
 	}
 	int error = errno;
 	registry_abandon(&session.registry, &d->turn);
-	decide_host_refused(d, error);
+	if (!d->unseen)
+		decide_host_refused(d, error);
 	return refuse(d);
 }
 
@@ -102,7 +162,7 @@ static bool learn_port(struct decision *d)
 	if (ask_name(d->fd, &d->claim) < 0 || d->claim.port == 0)
 		return false;
 	d->bucket = claim_bucket(d->claim.protocol, d->claim.port);
-	registry_claim(&session.registry, d->bucket, &d->claim, &d->turn);
+	write_claim(d);
 	return true;
 }
 
@@ -128,10 +188,10 @@ static bool refuses_any_port(struct decision *d)
 }
 
 /* The host chooses the port; nobody who overlaps can have it. */
-static int bind_any(struct decision *d, const struct address *address, bool decided)
+static int bind_any(struct decision *d, const struct address *address)
 {
 	int saved = errno;
-	if (!decided && refuses_any_port(d))
+	if (!d->decided && refuses_any_port(d))
 		return refuse(d);
 	struct verdict before = d->verdict;
 	if (host_bind(d, address) < 0) {
@@ -162,15 +222,15 @@ static int bind_again(struct decision *d, const struct address *address)
 }
 
 /* Once more if others lost patience with a claim that took too long (SIGSTOP, a signal handler that binds). */
-static void take_turn(struct decision *d, bool decided)
+static void take_turn(struct decision *d)
 {
 	for (int tries = 0; tries < 3; tries++) {
-		registry_claim(&session.registry, d->bucket, &d->claim, &d->turn);
+		write_claim(d);
 		if (d->turn.state == TURN_NONE) {
 			d->verdict.rule = &rule_not_asked;
 			return;
 		}
-		if (!decided)
+		if (!d->decided)
 			decide_bind(d);
 		if (d->verdict.error || registry_turn_stands(&session.registry, &d->turn))
 			return;
@@ -179,12 +239,12 @@ static void take_turn(struct decision *d, bool decided)
 	d->turn.state = TURN_NONE;
 }
 
-static int bind_claim(struct decision *d, const struct address *address, bool decided)
+static int bind_claim(struct decision *d, const struct address *address)
 {
 	if (d->claim.port == 0)
-		return bind_any(d, address, decided);
+		return bind_any(d, address);
 	d->bucket = claim_bucket(d->claim.protocol, d->claim.port);
-	take_turn(d, decided);
+	take_turn(d);
 	if (d->verdict.error == 0)
 		return allowed(d, address);
 	if (d->verdict.flags & VERDICT_BINDS) {
@@ -202,10 +262,13 @@ static bool before(struct decision *d, struct sockaddr_storage *copy, struct add
 {
 	struct sockaddr_storage rewritten;
 	uint32_t length;
+	struct holder self;
+	bool known = d->slot->record && registry_get(&session.registry, d->slot->record, &self);
 	const struct question question = {
 		.call = CALL_BIND, .profile = session.profile, .domain = d->claim.domain, .protocol = d->claim.protocol,
 		.state = claim_state(d->slot), .options = d->claim.options,
-		.address = (const void *)copy, .length = address->length,
+		.address = (const void *)copy, .length = address->length, .loopback_alias = session.loopback_alias,
+		.uid = ask_caller(), .self = known ? &self : NULL,
 	};
 	address_parse(d->claim.domain, copy, address->length, &d->claim);
 	bool decided = claim_before(d, &question, &rewritten, &length);
@@ -230,12 +293,20 @@ int engine_bind(int fd, const struct sockaddr *given, socklen_t length)
 	if (session.mirror && slot->record && slot->cookie != ask_cookie(fd) && !slot_refresh(fd, &own, &slot))
 		return real.bind(fd, given, length);
 	claim_socket(&d, CALL_BIND, fd, slot);
+	if (slot->record && session.as_host)
+		return bind_again(&d, &address);
+	d.decided = !session.as_host && before(&d, &copy, &address);
+	if (d.decided && d.verdict.error && !(d.verdict.flags & VERDICT_BINDS))
+		return refuse(&d);
 	if (slot->record && session.mirror)
 		return bind_again(&d, &address);
-	bool decided = !session.mirror && before(&d, &copy, &address);
-	if (decided && d.verdict.error && !(d.verdict.flags & VERDICT_BINDS))
-		return refuse(&d);
+	if (slot->record) { /* the system lets go of the old address; the kernel needs a new socket for that */
+		registry_remove(&session.registry, slot->record);
+		permit_replace(fd);
+		slot->record = 0;
+		d.claim.cookie = slot->cookie = ask_cookie(fd);
+	}
 	if (!address_parse(slot->domain, &copy, address.length, &d.claim))
 		return claim_host_answer(CALL_BIND, real.bind(fd, given, length));
-	return bind_claim(&d, &address, decided);
+	return bind_claim(&d, &address);
 }

@@ -37,7 +37,7 @@ void claim_socket(struct decision *d, enum call call, int fd, struct slot *slot)
 	claim->options = slot->options;
 	claim->fd = fd;
 	claim->cookie = slot->cookie ? slot->cookie : (slot->cookie = ask_cookie(fd));
-	if (slot->domain == AF_INET6 && ask_option(fd, IPPROTO_IPV6, IPV6_V6ONLY) > 0)
+	if (session.mirror && slot->domain == AF_INET6 && ask_option(fd, IPPROTO_IPV6, IPV6_V6ONLY) > 0)
 		claim->options |= OPTION_V6ONLY;
 	if (slot->flags & SLOT_DEVICE) {
 		int device = ask_option(fd, SOL_SOCKET, SO_BINDTOIFINDEX);
@@ -45,14 +45,16 @@ void claim_socket(struct decision *d, enum call call, int fd, struct slot *slot)
 	}
 	if (slot->domain == AF_INET6 && slot->protocol == PROTOCOL_UDP && slot->options & OPTION_REUSEPORT)
 		claim->options |= OPTION_TAIL;
-	/* Only sockets that share by SO_REUSEPORT are asked whose they are. */
-	if (slot->options & OPTION_REUSEPORT)
+	/* Linux asks only sockets that share by SO_REUSEPORT whose they are. */
+	if (slot->options & OPTION_REUSEPORT || (!session.as_host && session.profile->family->asks & ASKS_USER))
 		claim->uid = ask_uid(fd);
 }
 
 enum state claim_state(const struct slot *slot)
 {
 	struct holder holder;
+	if (slot->flags & SLOT_DEAD)
+		return STATE_DEAD;
 	if (slot->record && registry_get(&session.registry, slot->record, &holder) && holder.state == STATE_LISTENING)
 		return STATE_LISTENING;
 	if (slot->flags & SLOT_CONNECTED)
@@ -91,6 +93,8 @@ void claim_anchor(const struct holder *claim, uint32_t bucket)
 
 int refuse(struct decision *d)
 {
+	if (d->call == CALL_BIND && session.profile->family->bound)
+		d->slot->options = session.profile->family->bound(session.profile, &d->claim, d->verdict.error);
 	decide_explain(d, d->verdict.error);
 	errno = d->verdict.error;
 	return -1;

@@ -13,20 +13,44 @@ static struct question question_of(enum call call, struct decision *d)
 {
 	return (struct question){
 		.call = call, .profile = session.profile, .domain = d->claim.domain, .protocol = d->claim.protocol,
-		.state = claim_state(d->slot), .options = d->claim.options,
+		.state = claim_state(d->slot), .options = d->claim.options, .loopback_alias = session.loopback_alias,
 	};
 }
 
 /* The system gives the socket's address back; the kernel does not, and needs a new socket for it. */
-static void unbind(struct decision *d)
+static void unbind(struct decision *d, bool replaces)
 {
 	int saved = errno;
 	registry_remove(&session.registry, d->slot->record);
-	if (d->call == CALL_CONNECT)
+	if (replaces)
 		permit_replace(d->fd);
 	d->slot->record = 0;
 	d->slot->cookie = ask_cookie(d->fd);
 	errno = saved;
+}
+
+/* What a call does to the socket beside its answer. */
+static void apply(struct decision *d, uint32_t flags)
+{
+	if (flags & (VERDICT_UNBINDS | VERDICT_KILLS))
+		unbind(d, d->call == CALL_CONNECT || flags & VERDICT_KILLS);
+	if (flags & VERDICT_KILLS)
+		d->slot->flags |= SLOT_DEAD;
+}
+
+/* What the system makes of a connection that the host refuses. */
+static void failed(struct decision *d)
+{
+	struct question question = question_of(CALL_CONNECT, d);
+	struct verdict verdict = { 0 };
+	if (errno != ECONNREFUSED && errno != EADDRNOTAVAIL)
+		return;
+	if (session.profile->family->event)
+		session.profile->family->event(&question, errno == ECONNREFUSED ? EVENT_REFUSED : EVENT_TUPLE_TAKEN, &verdict);
+	if (errno == ECONNREFUSED)
+		apply(d, d->verdict.flags | verdict.flags);
+	if (verdict.error)
+		errno = verdict.error;
 }
 
 static int connect_host(struct decision *d, const struct sockaddr *address, socklen_t length)
@@ -40,8 +64,8 @@ static int connect_host(struct decision *d, const struct sockaddr *address, sock
 		d->slot->flags &= ~SLOT_CONNECTED;
 	else if (result == 0 || errno == EINPROGRESS)
 		d->slot->flags |= SLOT_CONNECTED;
-	if (result < 0 && errno == ECONNREFUSED && d->verdict.flags & VERDICT_UNBINDS)
-		unbind(d);
+	if (result < 0)
+		failed(d);
 	if (result == 0 && known) {
 		before.state = STATE_CONNECTED;
 		registry_update(&session.registry, d->slot->record, STATE_CONNECTED, before.options);
@@ -140,8 +164,8 @@ int engine_shutdown(int fd, int how)
 			return d.verdict.error ? refuse(&d) : 0;
 	}
 	int result = claim_host_answer(CALL_SHUTDOWN, real.shutdown(fd, how));
-	if (d.verdict.flags & VERDICT_UNBINDS)
-		unbind(&d);
+	if (d.verdict.flags & (VERDICT_UNBINDS | VERDICT_KILLS))
+		apply(&d, d.verdict.flags);
 	else
 		left_listening(fd, slot);
 	if (result == 0)

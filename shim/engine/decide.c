@@ -9,6 +9,7 @@
 #include "../explain/explain.h"
 #include "../host/ask.h"
 #include "../host/diag.h"
+#include "../host/permit.h"
 #include "../host/raw.h"
 #include "session.h"
 
@@ -46,7 +47,7 @@ static bool look_at_own(struct holder *holder)
 		else
 			holder->state = ask_connected(holder->fd) ? STATE_CONNECTED : STATE_BOUND;
 	}
-	if (session.mirror) {
+	if (session.mirror && !session.beyond_host) { /* there an option stays on when it is turned off */
 		holder->options &= ~(OPTION_REUSEADDR | OPTION_REUSEPORT);
 		holder->options |= ask_option(holder->fd, SOL_SOCKET, SO_REUSEADDR) > 0 ? OPTION_REUSEADDR : 0;
 		holder->options |= ask_option(holder->fd, SOL_SOCKET, SO_REUSEPORT) > 0 ? OPTION_REUSEPORT : 0;
@@ -131,6 +132,15 @@ static bool closed_by_us(const struct decision *d, const struct holder *holder)
 	return holder->fd == d->fd ? holder->cookie != d->claim.cookie : ask_cookie(holder->fd) != holder->cookie;
 }
 
+/* A listener that is gone may have left sockets that have its options; nothing else tells those of a permissive
+ * host. */
+static bool forget(const struct holder *gone)
+{
+	if ((!session.mirror || session.beyond_host) && gone->state == STATE_LISTENING)
+		return registry_update(&session.registry, gone->reference, STATE_DEAD, gone->options);
+	return registry_remove(&session.registry, gone->reference);
+}
+
 static void judge_bucket(struct decision *d, const struct facts *facts, struct walk *walk)
 {
 	struct judgement judgement;
@@ -143,22 +153,17 @@ static void judge_bucket(struct decision *d, const struct facts *facts, struct w
 	registry_first(&session.registry, d->bucket, d->turn.record, &cursor);
 	while (registry_next(&session.registry, &cursor, &holder, &doubtful)) {
 		const struct holder *fact = fact_of(facts, &holder);
-		if (doubtful && closed_by_us(d, &holder) && registry_remove(&session.registry, holder.reference))
+		if (doubtful && closed_by_us(d, &holder) && forget(&holder))
 			continue;
 		d->met = true;
+		if (holder.state == STATE_DEAD) /* remembered for its children only: forget() */
+			continue;
 		walk->sure |= fact || !doubtful;
 		if (d->probe && doubtful && !fact && stands_in_the_way(d, &holder))
 			continue;
 		judge_holder(&judgement, fact ? fact : &holder);
 	}
 	judge_end(&judgement, &d->verdict);
-}
-
-static bool any_owner(void *found, const struct diag_socket *socket)
-{
-	(void)socket;
-	*(bool *)found = true;
-	return false;
 }
 
 /* Would the port remember the same if the claim took the source's place? */
@@ -168,16 +173,16 @@ static bool is_same_place(const struct holder *source, const struct holder *clai
 	       !memcmp(source->address, claim->address, sizeof claim->address);
 }
 
-/* What a port remembers ends with its last owner, and nothing tells us when that was.  The kernel is asked
- * only where it would change something now or for the next. */
+/* What a port remembers ends with its last owner, and nothing tells us when that was.  The host is asked, by a
+ * bind that meets everybody, where it would change something now or for the next. */
 static bool forgot(struct decision *d, const struct walk *walk)
 {
-	bool found = false;
-	if (!walk->memory.flags || !walk->memory.source || walk->sure || d->call != CALL_BIND || d->turn.state != TURN_TAKEN)
+	if (!walk->memory.flags || walk->sure || d->call != CALL_BIND || d->turn.state != TURN_TAKEN)
 		return false;
-	if (!(d->claim.options & OPTION_REUSEPORT) || is_same_place(&walk->source, &d->claim))
+	/* The present Linux remembers SO_REUSEPORT alone. */
+	if (session.as_host && (!(d->claim.options & OPTION_REUSEPORT) || is_same_place(&walk->source, &d->claim)))
 		return false;
-	if (diag_dump(d->claim.protocol, d->claim.port, DIAG_ALL, any_owner, &found) < 0 || found || !diag_complete())
+	if (!permit_port_is_free(d->claim.protocol, d->claim.port))
 		return false;
 	registry_forget(&session.registry, &d->turn);
 	return true;
@@ -239,7 +244,7 @@ static bool look_at_blamed(struct decision *d, struct facts *facts)
 	struct holder holder = verdict->holder;
 	switch (look(&holder)) {
 	case FOUND_GONE:
-		if (!registry_remove(&session.registry, holder.reference))
+		if (!forget(&holder))
 			return false;
 		if (++facts->gone == GONE) {
 			doubt_all(d);
@@ -273,7 +278,8 @@ void decide_bind(struct decision *d)
 	judge_bucket(d, &none, &walk);
 	if (d->verdict.error == 0 && !forgot(d, &walk))
 		return;
-	if (d->verdict.error && d->verdict.blamed) {
+	/* What a plain bind proves is not enough for a profile that is stricter than the host. */
+	if (d->verdict.error && d->verdict.blamed && !session.stricter) {
 		d->probe = true;
 		judge_bucket(d, &none, &walk);
 		d->probe = d->verdict.error == 0;
@@ -381,6 +387,24 @@ void decide_host_refused(struct decision *d, int error)
 	judge_end(&judgement, &verdict);
 	if (verdict.error)
 		d->verdict.rule = verdict.rule;
+}
+
+void decide_lend(const struct decision *d, bool permissive)
+{
+	struct holder holder;
+	struct cursor cursor;
+	bool doubtful;
+	int saved = errno;
+	registry_first(&session.registry, d->bucket, d->turn.record, &cursor);
+	while (registry_next(&session.registry, &cursor, &holder, &doubtful)) {
+		if (holder.pid != own_pid() || holder.fd < 0 || ask_cookie(holder.fd) != holder.cookie)
+			continue;
+		if (permissive)
+			permit_reuse(holder.fd, &holder);
+		else
+			permit_exactly(holder.fd, holder.options);
+	}
+	errno = saved;
 }
 
 /* ---- saying it ---- */

@@ -16,6 +16,9 @@ struct decision {
 	struct turn turn;
 	struct verdict verdict;
 	bool met;     /* somebody has a record in the bucket */
+	bool decided; /* from the arguments alone */
+	bool host_refused;
+	bool unseen;  /* refused for somebody whom only the kernel knows */
 	bool probe;   /* refused only if a doubtful holder is still there: a plain bind tells */
 	bool plain;   /* the host bound it with no option set: nobody overlaps */
 	bool outside; /* refused by the host for somebody the registry does not know */
@@ -35,6 +38,10 @@ void decide_host_refused(struct decision *d, int error);
 
 /* The host allowed it: forget the records that this proves gone. */
 void decide_sweep(struct decision *d);
+
+/* Holders whose own options the host would not let overlap: those of this process are made permissive for the
+ * moment, and then as they were.  errno is kept. */
+void decide_lend(const struct decision *d, bool permissive);
 
 /* Says what was decided, if the user asked for it.  error: what the program sees. */
 void decide_explain(struct decision *d, int error);

@@ -76,6 +76,21 @@ static int listen_alone(struct decision *d, int backlog)
 	return 0;
 }
 
+static int host_listen(struct decision *d, int backlog)
+{
+	int result = real.listen(d->fd, backlog);
+	if (result == 0 || errno != EADDRINUSE || !session.beyond_host)
+		return result;
+	decide_lend(d, true);
+	permit_reuse(d->fd, &d->claim);
+	result = real.listen(d->fd, backlog);
+	int saved = errno;
+	permit_exactly(d->fd, d->claim.options);
+	decide_lend(d, false);
+	errno = saved;
+	return result;
+}
+
 static int listen_bound(struct decision *d, int backlog)
 {
 	int saved = errno;
@@ -83,13 +98,14 @@ static int listen_bound(struct decision *d, int backlog)
 	d->bucket = d->turn.bucket;
 	if (d->turn.state == TURN_NONE)
 		return real.listen(d->fd, backlog);
-	decide(d);
+	if (!d->decided)
+		decide(d);
 	if (d->verdict.error) {
 		bool better = has_better_reason(d, backlog);
 		registry_abandon(&session.registry, &d->turn);
 		return better ? -1 : refuse(d);
 	}
-	if (real.listen(d->fd, backlog) < 0) {
+	if (host_listen(d, backlog) < 0) {
 		registry_abandon(&session.registry, &d->turn);
 		return host_failed(d);
 	}
@@ -122,8 +138,11 @@ int engine_listen(int fd, int backlog)
 			.call = CALL_LISTEN, .profile = session.profile, .domain = slot->domain, .protocol = slot->protocol,
 			.state = claim_state(slot), .options = slot->options, .argument = backlog,
 		};
-		if (claim_before(&d, &question, &unused, &unused_length))
-			return d.verdict.error ? refuse(&d) : 0;
+		d.decided = claim_before(&d, &question, &unused, &unused_length);
+		if (d.decided && d.verdict.error)
+			return refuse(&d);
+		if (d.decided && !(d.verdict.flags & VERDICT_LISTENS && slot->protocol == PROTOCOL_TCP))
+			return 0;
 	}
 	if (known && is_alone(&d, claim_bucket(d.claim.protocol, d.claim.port)))
 		return listen_alone(&d, backlog);

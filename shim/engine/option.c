@@ -17,6 +17,8 @@
 /* The options a rule may ask for. */
 static bool matters(int level, int name)
 {
+	if (level == IPPROTO_IPV6)
+		return name == IPV6_V6ONLY && !session.mirror;
 	if (level != SOL_SOCKET)
 		return false;
 	switch (name) {
@@ -32,6 +34,8 @@ static bool matters(int level, int name)
 	}
 }
 
+#define SETTABLE (OPTION_REUSEADDR | OPTION_REUSEPORT | OPTION_REUSEPORT_LB | OPTION_EXCLUSIVE)
+
 /* A holder's options change for everyone who is judged after this. */
 static void publish(int fd, struct slot *slot)
 {
@@ -40,7 +44,7 @@ static void publish(int fd, struct slot *slot)
 	if (!slot->record || slot->cookie != ask_cookie(fd) || !registry_get(&session.registry, slot->record, &holder))
 		return;
 	bool shares = slot->options & OPTION_REUSEPORT & ~holder.options;
-	holder.options = (holder.options & ~(OPTION_REUSEADDR | OPTION_REUSEPORT)) | slot->options;
+	holder.options = (holder.options & ~SETTABLE) | slot->options;
 	if (!shares) {
 		registry_update(&session.registry, slot->record, holder.state, holder.options);
 		return;
@@ -57,9 +61,14 @@ static void set_flag(uint32_t *options, uint32_t flag, bool on)
 }
 
 /* The host took it; remember what the program wants. */
-static void note(int fd, struct slot *slot, int name, const void *value)
+static void note(int fd, struct slot *slot, int level, int name, const void *value)
 {
 	int number;
+	if (level == IPPROTO_IPV6) {
+		memcpy(&number, value, sizeof number);
+		set_flag(&slot->options, OPTION_V6ONLY, number != 0);
+		return;
+	}
 	switch (name) {
 	case SO_REUSEADDR:
 	case SO_REUSEPORT:
@@ -87,6 +96,8 @@ static bool answered(const struct option_question *question, int fd, struct slot
 	if (answer->passes)
 		return false;
 	if (question->call == CALL_SETSOCKOPT && answer->error == 0) {
+		if (slot->domain == AF_INET6 && (slot->options ^ answer->options) & OPTION_V6ONLY)
+			tell_option(fd, IPPROTO_IPV6, IPV6_V6ONLY, (answer->options & OPTION_V6ONLY) != 0);
 		slot->options = answer->options;
 		publish(fd, slot);
 	}
@@ -104,15 +115,33 @@ static struct option_question question_of(enum call call, const struct slot *slo
 	};
 }
 
+static bool is_reuse(int level, int name)
+{
+	return level == SOL_SOCKET && (name == SO_REUSEADDR || name == SO_REUSEPORT);
+}
+
+/* On a permissive host the program's options never are the host's.  And a profile that remembers what an option was
+ * may allow a bind over a socket that has turned it off: the host's own stays on then. */
+static bool stays(const struct slot *slot, int level, int name, const void *value, socklen_t length)
+{
+	int number;
+	if (!is_reuse(level, name) || length < sizeof number)
+		return false;
+	if (!session.mirror)
+		return true;
+	memcpy(&number, value, sizeof number);
+	return session.beyond_host && slot->record && number == 0;
+}
+
 int engine_setsockopt(int fd, int level, int name, const void *value, socklen_t length)
 {
 	struct slot own, *slot;
 	if (!session.profile || (session.mirror && !matters(level, name)) || !slot_identify(fd, &own, &slot))
 		return real.setsockopt(fd, level, name, value, length);
-	if (session.mirror) {
+	if (session.as_host) {
 		int result = real.setsockopt(fd, level, name, value, length);
 		if (result == 0) /* value was read: it is as long as the option wants */
-			note(fd, slot, name, value);
+			note(fd, slot, level, name, value);
 		return result;
 	}
 	if (length > 256 || !ask_readable(value, length))
@@ -123,9 +152,9 @@ int engine_setsockopt(int fd, int level, int name, const void *value, socklen_t 
 	question.length = length;
 	if (!answered(&question, fd, slot, &answer)) {
 		int saved = errno;
-		int result = real.setsockopt(fd, level, name, value, length);
+		int result = stays(slot, level, name, value, length) ? 0 : real.setsockopt(fd, level, name, value, length);
 		if (result == 0 && matters(level, name))
-			note(fd, slot, name, value);
+			note(fd, slot, level, name, value);
 		result = claim_host_answer(CALL_SETSOCKOPT, result);
 		if (result == 0)
 			errno = saved;
@@ -138,15 +167,28 @@ int engine_setsockopt(int fd, int level, int name, const void *value, socklen_t 
 	return 0;
 }
 
+/* Where the host's option is not the program's. */
+static bool own_value(const struct option_question *question, struct option_answer *answer)
+{
+	uint32_t flag = question->name == SO_REUSEADDR ? OPTION_REUSEADDR : OPTION_REUSEPORT;
+	int value = (question->options & flag) != 0;
+	if ((session.mirror && !session.beyond_host) || !is_reuse(question->level, question->name) || question->length < sizeof value)
+		return false;
+	memcpy(answer->value, &value, sizeof value);
+	answer->length = sizeof value;
+	return true;
+}
+
 int engine_getsockopt(int fd, int level, int name, void *value, socklen_t *length)
 {
 	struct slot own, *slot;
-	if (!session.profile || session.mirror || !slot_identify(fd, &own, &slot) || !ask_readable(length, sizeof *length))
+	if (!session.profile || session.as_host || (session.mirror && !matters(level, name)) || !slot_identify(fd, &own, &slot) ||
+	    !ask_readable(length, sizeof *length))
 		return real.getsockopt(fd, level, name, value, length);
 	struct option_question question = question_of(CALL_GETSOCKOPT, slot, level, name);
 	struct option_answer answer;
 	question.length = *length;
-	if (!answered(&question, fd, slot, &answer))
+	if (!answered(&question, fd, slot, &answer) && !own_value(&question, &answer))
 		return claim_host_answer(CALL_GETSOCKOPT, real.getsockopt(fd, level, name, value, length));
 	if (answer.error) {
 		errno = answer.error;

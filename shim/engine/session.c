@@ -86,6 +86,48 @@ static bool read_explain(void)
 	return true;
 }
 
+static bool is_one_of(const char *value, const char *first, const char *second)
+{
+	return value && (!strcmp(value, first) || !strcmp(value, second));
+}
+
+/* What the user says about the machine and its programs.  False: it cannot be understood. */
+static bool read_settings(void)
+{
+	const char *alias = secure_getenv("FAKEBIND_LOOPBACK_ALIAS"), *set = secure_getenv("FAKEBIND_SET");
+	session.loopback_alias = is_one_of(alias, "1", "1");
+	session.options = is_one_of(set, "exclusive", "exclusive=1") ? OPTION_EXCLUSIVE : 0;
+	if (alias && !session.loopback_alias && !is_one_of(alias, "", "0")) {
+		session_say("fakebind: FAKEBIND_LOOPBACK_ALIAS=", alias, ": expected 0 or 1; calls pass to the host", NULL);
+		return false;
+	}
+	if (set && !session.options && !is_one_of(set, "", "exclusive=0")) {
+		session_say("fakebind: FAKEBIND_SET=", set, ": expected exclusive, exclusive=1 or exclusive=0; calls pass to the host", NULL);
+		return false;
+	}
+	return true;
+}
+
+/* FAKEBIND_OS: a name, or a profile that the launcher read from a file and wrote in one word. */
+static const struct profile *chosen_profile(const char *value)
+{
+	static struct profile given;
+	static char given_name[PROFILE_NAME + 1];
+	const char *why = ": no such system (fakebind profiles lists them); calls pass to the host";
+	const struct profile *profile = profile_find(value);
+	if (profile)
+		return profile;
+	if (strchr(value, '/'))
+		why = ": files are read by `fakebind --os` alone; calls pass to the host";
+	else if (strchr(value, ':')) {
+		if (profile_decode(value, &given, given_name))
+			return &given;
+		why = ": damaged, or made by another version of fakebind; calls pass to the host";
+	}
+	session_say("fakebind: FAKEBIND_OS=", value, why, NULL);
+	return NULL;
+}
+
 /* The registry's file: FAKEBIND_REGISTRY, or one for each user and system. */
 static const char *registry_path(const char *system, char *buffer, size_t size)
 {
@@ -108,24 +150,32 @@ static const char *registry_path(const char *system, char *buffer, size_t size)
 	return strcat(strcat(buffer, "/default-"), system);
 }
 
+/* The defaults of all traits are those of a present Linux. */
+static bool is_as_host(const struct profile *profile)
+{
+	for (size_t i = 0; i < TRAIT_COUNT; i++)
+		if (profile->trait[i])
+			return false;
+	return true;
+}
+
 void session_start(void)
 {
-	char buffer[4096];
+	char buffer[4096], system[PROFILE_SYSTEM];
 	const char *name = secure_getenv("FAKEBIND_OS");
 	if (!name || !*name)
 		return;
 	session_stderr();
-	const struct profile *profile = profile_find(name);
-	if (!profile) {
-		session_say("fakebind: FAKEBIND_OS=", name, ": no such system (fakebind profiles lists them); calls pass to the host", NULL);
+	const struct profile *profile = chosen_profile(name);
+	if (!profile || !read_settings())
 		return;
-	}
 	read_explain();
-	const char *path = registry_path(profile->name, buffer, sizeof buffer);
+	profile_system(profile, system);
+	const char *path = registry_path(system, buffer, sizeof buffer);
 	if (!path)
 		return;
 	int saved = errno;
-	enum registry_error error = registry_open(&session.registry, path, profile->name, ask_netns());
+	enum registry_error error = registry_open(&session.registry, path, system, ask_netns());
 	const char *text = error == REGISTRY_SYSTEM ? strerror(errno) : registry_error_text(error);
 	errno = saved;
 	if (error != REGISTRY_OK) {
@@ -133,6 +183,9 @@ void session_start(void)
 		return;
 	}
 	session.mirror = profile->trait[trait_host] == host_mirror;
+	session.as_host = is_as_host(profile);
+	session.beyond_host = profile->trait[trait_beyond_host] == beyond_host_yes;
+	session.stricter = profile->trait[trait_stricter_than_host] == stricter_than_host_yes;
 	session.any_address = profile->trait[trait_foreign_address] == foreign_address_bound;
 	session.profile = profile;
 }

@@ -15,7 +15,12 @@ struct session {
 	uint64_t stderr_inode;
 	uint16_t stderr_mode;
 	bool mirror;       /* trait host = mirror */
+	bool as_host;      /* mirror, and arguments and options are those of the host, too */
+	bool beyond_host;  /* mirror, but it may allow what the host refuses */
+	bool stricter;     /* it may refuse where nothing overlaps */
 	bool any_address;  /* trait foreign_address = bound */
+	bool loopback_alias; /* FAKEBIND_LOOPBACK_ALIAS */
+	uint32_t options;    /* of every new socket: FAKEBIND_SET */
 };
 
 extern struct session session;

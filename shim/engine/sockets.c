@@ -11,6 +11,7 @@
 #include "../host/ask.h"
 #include "../host/raw.h"
 #include "session.h"
+#include "unseen.h"
 
 static struct slot slots[SLOT_COUNT];
 static _Atomic unsigned highest; /* one more than the highest number ever cached: bounds close_range() */
@@ -53,6 +54,17 @@ static bool is_tracked(int domain, int protocol)
 	return (domain == AF_INET || domain == AF_INET6) && (protocol == IPPROTO_TCP || protocol == IPPROTO_UDP);
 }
 
+/* What the system gives a new socket; IPV6_V6ONLY is the one that the host must have as well. */
+static uint32_t fresh_options(int fd, int domain, int protocol)
+{
+	if (session.as_host || !session.profile->family->fresh)
+		return 0;
+	uint32_t options = session.profile->family->fresh(session.profile, (uint8_t)domain, protocol == IPPROTO_TCP ? PROTOCOL_TCP : PROTOCOL_UDP);
+	if (domain == AF_INET6 && options & OPTION_V6ONLY)
+		tell_option(fd, IPPROTO_IPV6, IPV6_V6ONLY, 1);
+	return options;
+}
+
 void slot_socket(int fd, int domain, int protocol)
 {
 	if (!is_tracked(domain, protocol)) {
@@ -61,6 +73,7 @@ void slot_socket(int fd, int domain, int protocol)
 	}
 	cache(fd, &(struct slot){ .domain = (uint8_t)domain,
 				  .cookie = session.mirror ? 0 : ask_cookie(fd),
+				  .options = session.options | fresh_options(fd, domain, protocol),
 				  .protocol = protocol == IPPROTO_TCP ? PROTOCOL_TCP : PROTOCOL_UDP,
 				  .flags = SLOT_SOCKET });
 }
@@ -99,6 +112,22 @@ void slot_copy(int from, int to)
 	cache(to, source);
 }
 
+/* A permissive host keeps none of the program's options but this; an accepted socket has its listener's. */
+static void virtual_state(int fd, struct slot *slot)
+{
+	struct holder child = { .domain = slot->domain, .protocol = slot->protocol };
+	if (slot->domain == AF_INET6 && ask_option(fd, IPPROTO_IPV6, IPV6_V6ONLY) > 0)
+		slot->options |= OPTION_V6ONLY;
+	if (!ask_connected(fd))
+		return;
+	slot->flags |= SLOT_CONNECTED;
+	if (slot->protocol == PROTOCOL_TCP && ask_name(fd, &child) == 0) {
+		unseen_options(&child);
+		if (child.options & OPTION_CHILD)
+			slot->options |= child.options;
+	}
+}
+
 /* What the kernel knows of a descriptor that the cache does not. */
 static bool from_kernel(int fd, struct slot *slot)
 {
@@ -112,12 +141,13 @@ static bool from_kernel(int fd, struct slot *slot)
 	slot->protocol = protocol == IPPROTO_TCP ? PROTOCOL_TCP : PROTOCOL_UDP;
 	slot->flags = SLOT_SOCKET | SLOT_DEVICE;
 	slot->cookie = ask_cookie(fd);
+	slot->options = session.options;
 	if (session.mirror && ask_option(fd, SOL_SOCKET, SO_REUSEADDR) > 0)
 		slot->options |= OPTION_REUSEADDR;
 	if (session.mirror && ask_option(fd, SOL_SOCKET, SO_REUSEPORT) > 0)
 		slot->options |= OPTION_REUSEPORT;
-	if (!session.mirror && ask_connected(fd))
-		slot->flags |= SLOT_CONNECTED;
+	if (!session.mirror)
+		virtual_state(fd, slot);
 	if (ask_name(fd, &name) == 0 && name.port != 0) {
 		struct holder holder;
 		uint32_t bucket = session.profile->family->bucket(session.profile, slot->protocol, name.port);

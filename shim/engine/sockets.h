@@ -15,6 +15,7 @@
 #define SLOT_DEVICE 0x2u   /* a device option was set: ask before a bind */
 #define SLOT_AUTOBOUND 0x4u /* listen() chose its port */
 #define SLOT_CONNECTED 0x8u /* kept for permissive profiles only */
+#define SLOT_DEAD 0x10u     /* the system has ended it: STATE_DEAD */
 
 struct slot {
 	uint64_t cookie;  /* 0: not asked yet */

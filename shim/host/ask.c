@@ -90,6 +90,11 @@ uint32_t ask_uid(int fd)
 	return result < 0 ? 0 : status.uid;
 }
 
+uint32_t ask_caller(void)
+{
+	return (uint32_t)raw_call(SYS_geteuid, 0);
+}
+
 uint64_t ask_netns(void)
 {
 	struct raw_statx status;

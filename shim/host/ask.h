@@ -21,6 +21,8 @@ int ask_name(int fd, struct holder *holder);
 bool ask_connected(int fd);
 /* st_uid of the socket: its creator's effective uid, or what fchown made of it. */
 uint32_t ask_uid(int fd);
+/* The effective user. */
+uint32_t ask_caller(void);
 /* Can `length` bytes at address be read?  Asked without touching them. */
 bool ask_readable(const void *address, size_t length);
 /* Writes to the program's memory; false where it cannot be written. */

@@ -90,6 +90,7 @@ static void read_message(enum protocol protocol, const struct nlmsghdr *header, 
 	to->holder.ifindex = message->id.idiag_if;
 	to->holder.uid = message->idiag_uid;
 	to->holder.state = state_of(protocol, message);
+	to->half_closed = to->holder.state == STATE_TIME_WAIT && message->idiag_state == TCP_FIN_WAIT2;
 	to->holder.fd = -1;
 	to->inode = message->idiag_inode;
 	to->timer_ms = message->idiag_timer ? message->idiag_expires : 0;

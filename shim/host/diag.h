@@ -13,6 +13,7 @@ struct diag_socket {
 	struct holder holder; /* options: only OPTION_V6ONLY can be told */
 	uint32_t inode;       /* 0: no descriptor (remnant, orphan, child not accepted yet) */
 	uint32_t timer_ms;    /* TIME_WAIT: what is left of it */
+	bool half_closed;     /* a remnant in FIN_WAIT2: the other side has not closed */
 };
 
 enum diag_what { DIAG_LISTENING, DIAG_ALL };

@@ -15,7 +15,7 @@
 #define IPV6_FREEBIND 78
 #endif
 
-static void set_both(int fd, uint32_t options)
+void permit_exactly(int fd, uint32_t options)
 {
 	tell_option(fd, SOL_SOCKET, SO_REUSEADDR, (options & OPTION_REUSEADDR) != 0);
 	tell_option(fd, SOL_SOCKET, SO_REUSEPORT, (options & OPTION_REUSEPORT) != 0);
@@ -25,10 +25,10 @@ int permit_plain_bind(int fd, const struct holder *claim, const struct sockaddr 
 {
 	uint32_t options = claim->options & (OPTION_REUSEADDR | OPTION_REUSEPORT);
 	if (options)
-		set_both(fd, 0);
+		permit_exactly(fd, 0);
 	int result = real.bind(fd, address, length);
 	if (options)
-		set_both(fd, options);
+		permit_exactly(fd, options);
 	return result;
 }
 
@@ -41,22 +41,43 @@ void permit_reuse(int fd, const struct holder *claim)
 		tell_option(fd, SOL_SOCKET, SO_REUSEPORT, 1);
 }
 
-int permit_bind(int fd, const struct holder *claim, const struct sockaddr *address, socklen_t length, bool any_address, bool *plain)
+int permit_first_bind(int fd, const struct holder *claim, const struct sockaddr *address, socklen_t length, bool any_address)
 {
 	int result = real.bind(fd, address, length);
 	if (result < 0 && errno == EADDRNOTAVAIL && any_address) {
 		tell_option(fd, claim->domain == AF_INET ? IPPROTO_IP : IPPROTO_IPV6, claim->domain == AF_INET ? IP_FREEBIND : IPV6_FREEBIND, 1);
 		result = real.bind(fd, address, length);
 	}
-	*plain = result == 0;
-	if (result < 0 && errno != EADDRINUSE)
-		return result;
-	permit_reuse(fd, claim);
-	if (result < 0)
-		result = real.bind(fd, address, length);
-	if (result < 0)
-		set_both(fd, 0);
+	if (result == 0)
+		permit_reuse(fd, claim);
 	return result;
+}
+
+int permit_bind(int fd, const struct holder *claim, const struct sockaddr *address, socklen_t length, uint32_t afterwards)
+{
+	permit_reuse(fd, claim);
+	int result = real.bind(fd, address, length);
+	if (result < 0 || afterwards != PERMIT_KEEP)
+		permit_exactly(fd, afterwards == PERMIT_KEEP ? 0 : afterwards);
+	return result;
+}
+
+bool permit_port_is_free(enum protocol protocol, uint16_t port)
+{
+	struct sockaddr_in6 any6 = { .sin6_family = AF_INET6, .sin6_port = htons(port) };
+	struct sockaddr_in any4 = { .sin_family = AF_INET, .sin_port = htons(port) };
+	int type = (protocol == PROTOCOL_TCP ? SOCK_STREAM : SOCK_DGRAM) | SOCK_CLOEXEC;
+	long fd = raw_call(SYS_socket, AF_INET6, type, 0), result;
+	if (fd >= 0) {
+		tell_option((int)fd, IPPROTO_IPV6, IPV6_V6ONLY, 0);
+		result = raw_call(SYS_bind, fd, (long)&any6, sizeof any6);
+	} else { /* a kernel without IPv6 */
+		fd = raw_call(SYS_socket, AF_INET, type, 0);
+		result = fd < 0 ? fd : raw_call(SYS_bind, fd, (long)&any4, sizeof any4);
+	}
+	if (fd >= 0)
+		raw_call(SYS_close, fd);
+	return result == 0;
 }
 
 void permit_replace(int fd)

@@ -14,14 +14,25 @@
  * where nothing overlapping is bound at all, and gives argument errors in the kernel's order. */
 int permit_plain_bind(int fd, const struct holder *, const struct sockaddr *, socklen_t);
 
-/* bind() that only sockets from outside can refuse.  Plain first: that keeps the host from handing out
- * used ports for port 0, and a socket that meets nobody needs its options only afterwards.
- * any_address: addresses that are not this host's are bound too (IP_FREEBIND).
- * *plain: nothing overlapping was there.  The program's own options must not be set on the host. */
-int permit_bind(int fd, const struct holder *, const struct sockaddr *, socklen_t, bool any_address, bool *plain);
+/* bind() with nothing permitted, but the socket is made permissive when it succeeds: that keeps the host from
+ * handing out used ports for port 0, and a socket that meets nobody needs its options only afterwards.
+ * any_address: addresses that are not this host's are bound too (IP_FREEBIND).  The program's own options must not
+ * be set on the host.  0: nothing overlapping was there. */
+int permit_first_bind(int fd, const struct holder *, const struct sockaddr *, socklen_t, bool any_address);
+
+/* bind() that only sockets from outside can refuse.  afterwards: the options the host socket is to have then, or
+ * PERMIT_KEEP for the permissive ones. */
+#define PERMIT_KEEP UINT32_MAX
+int permit_bind(int fd, const struct holder *, const struct sockaddr *, socklen_t, uint32_t afterwards);
+
+/* SO_REUSEADDR and SO_REUSEPORT as in options, no others. */
+void permit_exactly(int fd, uint32_t options);
 
 /* Before an autobinding listen() or a connect(): later binds may overlap this one. */
 void permit_reuse(int fd, const struct holder *);
+
+/* Has nobody at all this port, on any address?  False also where that cannot be known (EACCES). */
+bool permit_port_is_free(enum protocol, uint16_t port);
 
 /* Puts a new, unbound socket of the same kind in fd's place (this descriptor only; O_NONBLOCK and
  * FD_CLOEXEC are kept, other options are not). */
