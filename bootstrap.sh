@@ -10,7 +10,7 @@ set -eu
 cd "$(dirname "$0")"
 export LC_ALL=C
 
-build_packages='autoconf automake libtool gcc libc6-dev make pkg-config'
+build_packages='autoconf automake libtool gcc libc6-dev make pkg-config libinih-dev libjson-c-dev liblzma-dev'
 test_packages='libcriterion-dev iproute2 xz-utils'
 demo_packages='iproute2 python3'
 log=bootstrap.log

@@ -12,6 +12,8 @@
 
 int run_main(int argc, char **argv);
 int profiles_main(int argc, char **argv);
+int play_main(int argc, char **argv);
+int compare_main(int argc, char **argv);
 
 /* "fakebind: ..." on stderr. */
 void complain(const char *format, ...) __attribute__((format(printf, 1, 2)));
@@ -20,7 +22,8 @@ int cannot_run(const char *command, int error);
 /* 1 after an error if stdout could not be written, else 0: a list cut short must not look whole. */
 int finish_output(void);
 
-/* The profile of that name; else NULL, after an error that lists those there are, nearest first. */
+/* The profile of that name or in that file; else NULL, after an error: for a name one that lists those there
+ * are, nearest first. */
 const struct profile *profile_or_complain(const char *name);
 
 /* ---- target.c: what is going to run ---- */

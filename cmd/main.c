@@ -9,15 +9,20 @@
 #include <string.h>
 
 static const char usage[] =
-	"Usage: fakebind --os NAME [OPTION]... [--] COMMAND [ARGUMENT]...\n"
-	"       fakebind profiles [--json | show NAME]\n"
+	"Usage: fakebind --os NAME|FILE [OPTION]... [--] COMMAND [ARGUMENT]...\n"
+	"       fakebind profiles [show NAME|FILE] [--json]\n"
+	"       fakebind play --os NAME [OPTION]... FILE...\n"
+	"       fakebind compare --os A --os B [OPTION]... [FILE]...\n"
 	"\n"
 	"Runs an unmodified COMMAND so that bind, listen, SO_REUSEADDR, SO_REUSEPORT and\n"
 	"TIME_WAIT behave as on another system.\n"
 	"\n"
-	"  -o, --os NAME         the system, one of `fakebind profiles`\n"
+	"  -o, --os NAME|FILE    the system, one of `fakebind profiles`, or a text like them\n"
+	"                        (a file: with a slash, or ending in .conf)\n"
 	"  -e, --explain[=all]   say on stderr why a call is refused (all: every decision)\n"
 	"  -s, --session NAME    share ports with the other runs of this session\n"
+	"      --set exclusive   new sockets are exclusive (Windows, illumos); =0: they are not\n"
+	"      --loopback-alias  127.0.0.2 and its like exist (systems other than Linux)\n"
 	"  -h, --help            show this text\n"
 	"  -V, --version         show the version\n"
 	"\n"
@@ -28,6 +33,8 @@ static const struct command {
 	const char *name;
 	int (*main)(int argc, char **argv);
 } commands[] = {
+	{ "compare", compare_main },
+	{ "play", play_main },
 	{ "profiles", profiles_main },
 	{ "run", run_main },
 };

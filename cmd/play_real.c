@@ -1,9 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 #define _GNU_SOURCE
 #include "play_real.h"
-#include "errno_name.h"
 
-#include <arpa/inet.h>
 #include <errno.h>
 #include <netinet/in.h>
 #include <signal.h>
@@ -12,11 +10,12 @@
 #include <string.h>
 #include <sys/prctl.h>
 #include <sys/socket.h>
-#include <sys/syscall.h>
 #include <sys/time.h>
 #include <sys/wait.h>
 #include <time.h>
 #include <unistd.h>
+
+#include "shim/host/raw.h"
 
 #define FIRST_PORT 10000
 
@@ -40,7 +39,7 @@ void real_player_init(struct real_player *player)
 	FILE *file = fopen("/proc/sys/net/ipv4/ip_local_port_range", "r");
 
 	/* The kernel's default (net/ipv4/af_inet.c inet_init_net, 6.18). */
-	*player = (struct real_player){ 200, 40, 800, FIRST_PORT, 32768, 60999 };
+	*player = (struct real_player){ ACCEPT_MS, RECV_MS, CONNECT_MS, FIRST_PORT, 32768, 60999 };
 	if (!file)
 		return;
 	if (fscanf(file, "%u %u", &player->ephemeral_first, &player->ephemeral_last) != 2) {
@@ -52,22 +51,22 @@ void real_player_init(struct real_player *player)
 
 /* ---- ports ---- */
 
-/* Nothing at all has the port, TIME_WAIT included.  Raw calls: a preloaded library must not take these
- * binds for the scenario's. */
+/* Nothing at all has the port, TIME_WAIT included.  A preloaded library must not take these binds for the
+ * scenario's. */
 static bool port_free(int type, uint16_t port)
 {
 	struct sockaddr_in6 any6 = { .sin6_family = AF_INET6, .sin6_port = htons(port) };
 	struct sockaddr_in any = { .sin_family = AF_INET, .sin_port = htons(port) };
-	long fd = syscall(SYS_socket, AF_INET6, type, 0);
+	long fd = raw_call(SYS_socket, AF_INET6, type);
 	long result;
 
 	if (fd >= 0) {
-		result = syscall(SYS_bind, fd, &any6, sizeof(any6));
+		result = raw_call(SYS_bind, fd, (long)&any6, sizeof(any6));
 	} else {
-		fd = syscall(SYS_socket, AF_INET, type, 0);
-		result = syscall(SYS_bind, fd, &any, sizeof(any));
+		fd = raw_call(SYS_socket, AF_INET, type);
+		result = raw_call(SYS_bind, fd, (long)&any, sizeof(any));
 	}
-	syscall(SYS_close, fd);
+	raw_call(SYS_close, fd);
 	return !result;
 }
 
@@ -96,65 +95,11 @@ static unsigned take_block(struct real_player *player, unsigned count)
 	return 0;
 }
 
-/* ---- addresses ---- */
-
-static socklen_t to_sockaddr(const struct stage *stage, const struct endpoint *where, struct sockaddr_storage *to)
-{
-	uint16_t port = htons((uint16_t)(where->own ? stage->first_port + where->port : where->port));
-	struct sockaddr_in in = { .sin_family = AF_INET, .sin_port = port };
-	struct sockaddr_in6 in6 = { .sin6_family = AF_INET6, .sin6_port = port };
-
-	memset(to, 0, sizeof(*to));
-	if (where->family == AF_INET) {
-		memcpy(&in.sin_addr, where->address, sizeof(in.sin_addr));
-		memcpy(to, &in, sizeof(in));
-		return sizeof(in);
-	}
-	memcpy(&in6.sin6_addr, where->address, sizeof(in6.sin6_addr));
-	memcpy(to, &in6, sizeof(in6));
-	return sizeof(in6);
-}
-
-static void format_port(const struct stage *stage, unsigned port, char *text, size_t size)
-{
-	if (!port)
-		snprintf(text, size, "0");
-	else if (port >= stage->first_port && port < stage->first_port + SCENARIO_PORTS)
-		snprintf(text, size, "P%u", port - stage->first_port);
-	else
-		snprintf(text, size, "eph");
-}
-
-static void answer_address(struct stage *stage, const struct sockaddr_storage *from)
-{
-	char address[INET6_ADDRSTRLEN] = "?";
-	char port[16];
-	struct sockaddr_in in;
-	struct sockaddr_in6 in6;
-
-	if (from->ss_family == AF_INET) {
-		memcpy(&in, from, sizeof(in));
-		inet_ntop(AF_INET, &in.sin_addr, address, sizeof(address));
-		format_port(stage, ntohs(in.sin_port), port, sizeof(port));
-		snprintf(stage->answer, sizeof(stage->answer), "%s:%s", address, port);
-		return;
-	}
-	memcpy(&in6, from, sizeof(in6));
-	inet_ntop(AF_INET6, &in6.sin6_addr, address, sizeof(address));
-	format_port(stage, ntohs(in6.sin6_port), port, sizeof(port));
-	snprintf(stage->answer, sizeof(stage->answer), "[%s]:%s", address, port);
-}
-
 /* ---- answers ---- */
-
-static void answer_errno(struct stage *stage, int error)
-{
-	snprintf(stage->answer, sizeof(stage->answer), "%s", errno_name(error));
-}
 
 static void answer_result(struct stage *stage, int result)
 {
-	answer_errno(stage, result < 0 ? errno : 0);
+	answer_errno(stage->answer, result < 0 ? errno : 0);
 }
 
 static void set_socket(struct stage *stage, size_t name, int fd)
@@ -183,42 +128,17 @@ static void wait_at_most(int fd, int option, int ms)
 
 static int make_socket(enum socket_kind kind)
 {
-	int domain = kind == SOCKET_TCP6 || kind == SOCKET_UDP6 ? AF_INET6 : AF_INET;
-	int type = kind == SOCKET_TCP4 || kind == SOCKET_TCP6 ? SOCK_STREAM : SOCK_DGRAM;
+	int domain, type;
 
+	kind_numbers(kind, &domain, &type);
 	return socket(domain, type, 0);
-}
-
-/* False: not an option of Linux. */
-static bool option_number(enum socket_option option, int *level, int *name)
-{
-	*level = option == SOCKET_V6ONLY ? IPPROTO_IPV6 : SOL_SOCKET;
-	switch (option) {
-	case SOCKET_REUSEADDR:
-		*name = SO_REUSEADDR;
-		return true;
-	case SOCKET_REUSEPORT:
-		*name = SO_REUSEPORT;
-		return true;
-	case SOCKET_V6ONLY:
-		*name = IPV6_V6ONLY;
-		return true;
-	case SOCKET_ERROR:
-		*name = SO_ERROR;
-		return true;
-	default:
-		return false;
-	}
 }
 
 static void play_set(struct stage *stage, const struct step *step, int fd)
 {
 	int level, name;
 
-	if (!option_number(step->option, &level, &name)) {
-		answer_errno(stage, ENOPROTOOPT);
-		return;
-	}
+	option_numbers(step->option, &level, &name);
 	answer_result(stage, setsockopt(fd, level, name, &step->number, sizeof(step->number)));
 }
 
@@ -227,14 +147,11 @@ static void play_get(struct stage *stage, const struct step *step, int fd)
 	int level, name, value = 0;
 	socklen_t length = sizeof(value);
 
-	if (!option_number(step->option, &level, &name)) {
-		answer_errno(stage, ENOPROTOOPT);
-		return;
-	}
+	option_numbers(step->option, &level, &name);
 	if (getsockopt(fd, level, name, &value, &length) < 0)
-		answer_errno(stage, errno);
+		answer_errno(stage->answer, errno);
 	else if (step->option == SOCKET_ERROR && value)
-		answer_errno(stage, value);
+		answer_errno(stage->answer, value);
 	else
 		snprintf(stage->answer, sizeof(stage->answer), "%d", value);
 }
@@ -242,7 +159,7 @@ static void play_get(struct stage *stage, const struct step *step, int fd)
 static void play_bind(struct stage *stage, const struct step *step, int fd)
 {
 	struct sockaddr_storage address;
-	socklen_t length = to_sockaddr(stage, &step->where, &address);
+	socklen_t length = endpoint_sockaddr(&step->where, stage->first_port, &address);
 
 	if (step->has_number)
 		length = (socklen_t)step->number;
@@ -252,7 +169,7 @@ static void play_bind(struct stage *stage, const struct step *step, int fd)
 static void play_connect(struct stage *stage, const struct step *step, int fd)
 {
 	struct sockaddr_storage address;
-	socklen_t length = to_sockaddr(stage, &step->where, &address);
+	socklen_t length = endpoint_sockaddr(&step->where, stage->first_port, &address);
 	int result;
 
 	wait_at_most(fd, SO_SNDTIMEO, stage->player->connect_ms);
@@ -279,7 +196,7 @@ static void play_dup2(struct stage *stage, const struct step *step, int fd)
 {
 	/* A closed T has no descriptor to be put over. */
 	if (stage->fds[step->other] < 0)
-		answer_errno(stage, EBADF);
+		answer_errno(stage->answer, EBADF);
 	else
 		answer_result(stage, dup2(fd, stage->fds[step->other]));
 }
@@ -291,9 +208,9 @@ static void play_name(struct stage *stage, int (*call)(int, struct sockaddr *, s
 
 	memset(&address, 0, sizeof(address));
 	if (call(fd, (struct sockaddr *)&address, &length) < 0)
-		answer_errno(stage, errno);
+		answer_errno(stage->answer, errno);
 	else
-		answer_address(stage, &address);
+		answer_address(stage->answer, &address, stage->first_port);
 }
 
 static int call_getsockname(int fd, struct sockaddr *address, socklen_t *length)
@@ -309,7 +226,7 @@ static int call_getpeername(int fd, struct sockaddr *address, socklen_t *length)
 static void play_sendto(struct stage *stage, const struct step *step, int fd)
 {
 	struct sockaddr_storage address;
-	socklen_t length = to_sockaddr(stage, &step->where, &address);
+	socklen_t length = endpoint_sockaddr(&step->where, stage->first_port, &address);
 	ssize_t sent = sendto(fd, step->text, strlen(step->text), MSG_NOSIGNAL, (struct sockaddr *)&address, length);
 
 	answer_result(stage, sent < 0 ? -1 : 0);
@@ -323,7 +240,7 @@ static void play_recv(struct stage *stage, int fd)
 	wait_at_most(fd, SO_RCVTIMEO, stage->player->recv_ms);
 	length = recv(fd, text, sizeof(text), 0);
 	if (length < 0)
-		answer_errno(stage, errno);
+		answer_errno(stage->answer, errno);
 	else
 		snprintf(stage->answer, sizeof(stage->answer), "got:%.*s", (int)length, text);
 }
@@ -368,7 +285,7 @@ static void play_fork(struct stage *stage, const struct step *step, int fd)
 	pid_t pid;
 
 	if (fd < 0 || pipe(ready) < 0) {
-		answer_errno(stage, fd < 0 ? EBADF : errno);
+		answer_errno(stage->answer, fd < 0 ? EBADF : errno);
 		return;
 	}
 	pid = fork();
@@ -380,7 +297,7 @@ static void play_fork(struct stage *stage, const struct step *step, int fd)
 	close(ready[1]);
 	/* End of file: the child has closed the other sockets. */
 	if (read(ready[0], &none, 1) < 0)
-		answer_errno(stage, errno);
+		answer_errno(stage->answer, errno);
 	if (pid > 0)
 		stage->children[stage->child_count++] = (struct child){ step->socket, pid };
 	close(ready[0]);
@@ -401,7 +318,7 @@ static void play_kill(struct stage *stage, const struct step *step)
 		i--;
 	if (i)
 		end_child(&stage->children[i - 1]);
-	answer_errno(stage, i ? 0 : ESRCH);
+	answer_errno(stage->answer, i ? 0 : ESRCH);
 }
 
 static void play_sleep(struct stage *stage, const struct step *step)
@@ -430,7 +347,7 @@ static void play_step(struct stage *stage, const struct step *step)
 		play_bind(stage, step, fd);
 		break;
 	case OPERATION_LISTEN:
-		answer_result(stage, listen(fd, step->has_number ? step->number : 16));
+		answer_result(stage, listen(fd, step->has_number ? step->number : DEFAULT_BACKLOG));
 		break;
 	case OPERATION_CONNECT:
 		play_connect(stage, step, fd);
@@ -481,7 +398,8 @@ static void play_step(struct stage *stage, const struct step *step)
 		play_kill(stage, step);
 		break;
 	case OPERATION_UID:
-		answer_result(stage, seteuid((uid_t)step->number));
+		/* One user cannot become another: by way of the first. */
+		answer_result(stage, seteuid(getuid()) < 0 ? -1 : seteuid((uid_t)step->number));
 		break;
 	case OPERATION_SLEEP:
 		play_sleep(stage, step);

@@ -1,158 +1,290 @@
 /* SPDX-License-Identifier: MIT */
+#define _GNU_SOURCE
 #include "cmd.h"
 
+#include "nearest.h"
+#include "profile_text.h"
+
+#include <getopt.h>
+#include <json.h>
 #include <stdio.h>
+#include <stdlib.h>
 #include <string.h>
 
-static const char *const tiers[] = {
-	[TIER_MEASURED] = "measured",
-	[TIER_SOURCE] = "source",
-	[TIER_DOCUMENTED] = "documented",
-};
-
-#define TRAIT_WORD(trait, word) #word,
-#define TRAIT_NUMBER(trait)
-#define TRAIT(trait, ...) static const char *const trait##_words[] = { __VA_ARGS__ };
-#include "shim/rules/traits.def"
-#undef TRAIT
-#undef TRAIT_NUMBER
-
-static const struct {
-	const char *name;
-	const char *const *words; /* NULL: a number */
-} traits[TRAIT_COUNT] = {
-#define TRAIT(trait, ...) [trait_##trait] = { #trait, trait##_words },
-#define TRAIT_NUMBER(trait) [trait_##trait] = { #trait, NULL },
-#include "shim/rules/traits.def"
-#undef TRAIT
-#undef TRAIT_NUMBER
-#undef TRAIT_WORD
-};
-
-/* ---- an unknown name ---- */
-
-#define LONGEST_COMPARED 63
-
-/* Levenshtein's distance: single letters added, dropped or changed. */
-static unsigned distance(const char *from, const char *to)
-{
-	unsigned row[LONGEST_COMPARED + 1];
-	size_t from_length = strnlen(from, LONGEST_COMPARED), to_length = strnlen(to, LONGEST_COMPARED);
-
-	for (size_t j = 0; j <= to_length; j++)
-		row[j] = j;
-	for (size_t i = 0; i < from_length; i++) {
-		unsigned diagonal = row[0];
-
-		row[0] = i + 1;
-		for (size_t j = 0; j < to_length; j++) {
-			unsigned best = diagonal + (from[i] != to[j]);
-
-			if (best > row[j] + 1)
-				best = row[j] + 1;
-			if (best > row[j + 1] + 1)
-				best = row[j + 1] + 1;
-			diagonal = row[j + 1];
-			row[j + 1] = best;
-		}
-	}
-	return row[to_length];
-}
+/* ---- one, by name ---- */
 
 const struct profile *profile_or_complain(const char *name)
 {
-	const struct profile *found = profile_find(name);
+	const struct profile *found = profile_is_file(name) ? profile_read(name) : profile_find(name);
 
-	if (found)
+	if (found || profile_is_file(name))
 		return found;
 	fprintf(stderr, "fakebind: unknown system: %s; known, nearest first:", name);
-	for (unsigned at = 0; at <= LONGEST_COMPARED; at++)
+	for (unsigned at = 0; at <= FARTHEST; at++)
 		for (size_t i = 0; i < profile_count; i++)
-			if (distance(name, profiles[i].name) == at)
+			if (word_distance(name, profiles[i].name) == at)
 				fprintf(stderr, " %s", profiles[i].name);
 	fputc('\n', stderr);
 	return NULL;
 }
 
-/* ---- the lists ---- */
+/* ---- the parts of texts: between blanks, and lines ---- */
 
-static void list(void)
+static struct json_object *split(const char *text, const char *between)
 {
-	size_t width = 0;
+	struct json_object *array = json_object_new_array();
 
-	for (size_t i = 0; i < profile_count; i++)
-		if (strlen(profiles[i].name) > width)
-			width = strlen(profiles[i].name);
-	printf("%-*s  %-10s  %s\n", (int)width, "NAME", "EVIDENCE", "SYSTEM");
-	for (size_t i = 0; i < profile_count; i++)
-		printf("%-*s  %-10s  %s\n", (int)width, profiles[i].name, tiers[profiles[i].tier], profiles[i].title);
-}
+	while (text && *text) {
+		size_t length = strcspn(text, between);
 
-static void print_json_string(const char *text)
-{
-	putchar('"');
-	for (; *text; text++) {
-		if (*text == '"' || *text == '\\')
-			printf("\\%c", *text);
-		else if ((unsigned char)*text < ' ')
-			printf("\\u%04x", *text);
-		else
-			putchar(*text);
+		json_object_array_add(array, json_object_new_string_len(text, (int)length));
+		text += length;
+		text += strspn(text, between);
 	}
-	putchar('"');
+	return array;
 }
 
-static void print_json_member(const char *name, const char *text, const char *end)
+/* ---- the list ---- */
+
+/* Families together, and within them linux-4.9 before linux-4.10. */
+static int by_family(const void *left, const void *right)
 {
-	printf("\"%s\": ", name);
-	print_json_string(text);
-	fputs(end, stdout);
+	const struct profile *one = *(const struct profile *const *)left, *other = *(const struct profile *const *)right;
+	int order = strcmp(one->family->name, other->family->name);
+
+	return order ? order : strverscmp(one->name, other->name);
 }
 
-static void list_json(void)
+static const struct profile **sorted(void)
 {
-	fputs("[", stdout);
+	const struct profile **list = calloc(profile_count, sizeof(*list));
+
+	if (!list)
+		return NULL;
+	for (size_t i = 0; i < profile_count; i++)
+		list[i] = &profiles[i];
+	qsort(list, profile_count, sizeof(*list), by_family);
+	return list;
+}
+
+static int wider(int width, const char *text)
+{
+	int length = (int)strlen(text);
+
+	return length > width ? length : width;
+}
+
+static void print_list(const struct profile **list)
+{
+	int name = 0, family = (int)strlen("FAMILY");
+
 	for (size_t i = 0; i < profile_count; i++) {
-		fputs(i ? ",\n {" : "\n {", stdout);
-		print_json_member("name", profiles[i].name, ", ");
-		print_json_member("title", profiles[i].title, ", ");
-		print_json_member("family", profiles[i].family->name, ", ");
-		print_json_member("evidence", tiers[profiles[i].tier], ", ");
-		print_json_member("sources", profiles[i].sources, "}");
+		name = wider(name, list[i]->name);
+		family = wider(family, list[i]->family->name);
 	}
-	fputs("\n]\n", stdout);
+	printf("%-*s  %-10s  %-*s  %s\n", name, "NAME", "EVIDENCE", family, "FAMILY", "SYSTEM");
+	for (size_t i = 0; i < profile_count; i++)
+		printf("%-*s  %-10s  %-*s  %s\n", name, list[i]->name, tier_names[list[i]->tier], family,
+		       list[i]->family->name, list[i]->title);
+}
+
+/* ---- JSON ---- */
+
+static void add_text(struct json_object *object, const char *key, const char *text)
+{
+	json_object_object_add(object, key, text ? json_object_new_string(text) : NULL);
+}
+
+static struct json_object *describe(const struct profile *profile)
+{
+	struct json_object *object = json_object_new_object();
+
+	add_text(object, "name", profile->name);
+	add_text(object, "title", profile->title);
+	add_text(object, "family", profile->family->name);
+	add_text(object, "evidence", tier_names[profile->tier]);
+	add_text(object, "sources", profile->sources);
+	add_text(object, "base", profile->base ? profile->base->name : NULL);
+	json_object_object_add(object, "aliases", split(profile->aliases, " "));
+	json_object_object_add(object, "limits", split(profile->limits, "\n"));
+	return object;
+}
+
+static struct json_object *trait_value(const struct trait *trait, uint32_t value)
+{
+	return trait->words ? json_object_new_string(trait->words[value]) : json_object_new_int64(value);
+}
+
+static struct json_object *describe_trait(const struct profile *profile, size_t index)
+{
+	struct json_object *object = json_object_new_object();
+	const struct trait *trait = &trait_list[index];
+	uint32_t value = profile->trait[index];
+
+	add_text(object, "name", trait->name);
+	json_object_object_add(object, "value", trait_value(trait, value));
+	json_object_object_add(object, "default", trait_value(trait, 0));
+	json_object_object_add(object, "is_default", json_object_new_boolean(value == 0));
+	if (profile->base)
+		json_object_object_add(object, "base", trait_value(trait, profile->base->trait[index]));
+	json_object_object_add(object, "words", json_object_new_array());
+	for (size_t i = 0; i < trait->word_count; i++)
+		json_object_array_add(json_object_object_get(object, "words"), json_object_new_string(trait->words[i]));
+	add_text(object, "meaning", trait->meaning);
+	return object;
+}
+
+static void print_json(struct json_object *object)
+{
+	puts(json_object_to_json_string_ext(object, JSON_C_TO_STRING_PRETTY | JSON_C_TO_STRING_SPACED | JSON_C_TO_STRING_NOSLASHESCAPE));
+	json_object_put(object);
+}
+
+static void print_list_json(const struct profile **list)
+{
+	struct json_object *array = json_object_new_array();
+
+	for (size_t i = 0; i < profile_count; i++)
+		json_object_array_add(array, describe(list[i]));
+	print_json(array);
+}
+
+static void show_json(const struct profile *profile)
+{
+	struct json_object *object = describe(profile), *traits = json_object_new_array();
+
+	for (size_t i = 0; i < TRAIT_COUNT; i++)
+		json_object_array_add(traits, describe_trait(profile, i));
+	json_object_object_add(object, "traits", traits);
+	print_json(object);
+}
+
+/* ---- one, for people ---- */
+
+static int trait_width(const struct trait *trait, uint32_t value)
+{
+	char number[16];
+
+	if (!trait->words)
+		return snprintf(number, sizeof(number), "%u", value);
+	return (int)strlen(trait->words[value]);
+}
+
+static void show_trait(const struct profile *profile, size_t index, int name_width, int value_width)
+{
+	const struct trait *trait = &trait_list[index];
+	uint32_t value = profile->trait[index];
+	char differs = value ? '*' : ' ', changed = profile->base && profile->base->trait[index] != value ? '+' : ' ';
+
+	printf("%c%c %-*s = ", differs, changed, name_width, trait->name);
+	if (trait->words)
+		printf("%-*s", value_width, trait->words[value]);
+	else
+		printf("%-*u", value_width, value);
+	printf("  %s\n", trait->meaning);
+}
+
+/* Does any system of the family have it otherwise than by default? */
+static bool matters(const struct profile *profile, size_t index)
+{
+	bool found = profile->trait[index] != 0;
+
+	for (size_t i = 0; i < profile_count; i++)
+		found |= profiles[i].family == profile->family && profiles[i].trait[index];
+	return found;
+}
+
+static void show_traits(const struct profile *profile)
+{
+	int name_width = 0, value_width = 0;
+
+	for (size_t i = 0; i < TRAIT_COUNT; i++) {
+		int width = trait_width(&trait_list[i], profile->trait[i]);
+
+		name_width = wider(name_width, trait_list[i].name);
+		value_width = width > value_width ? width : value_width;
+	}
+	printf("\ntraits (* not the default%s)\n", profile->base ? ", + not as in the base" : "");
+	for (size_t i = 0; i < TRAIT_COUNT; i++)
+		if (matters(profile, i))
+			show_trait(profile, i, name_width, value_width);
+	puts("\ntraits that no system of this family sets");
+	for (size_t i = 0; i < TRAIT_COUNT; i++)
+		if (!matters(profile, i))
+			show_trait(profile, i, name_width, value_width);
+}
+
+static void show_limits(const char *limits)
+{
+	puts("\nnot imitated on this host (and doc/LIMITATIONS.md, which is for every system)");
+	if (!limits)
+		puts("   nothing is known");
+	while (limits && *limits) {
+		int length = (int)strcspn(limits, "\n");
+
+		printf("   - %.*s\n", length, limits);
+		limits += length + (limits[length] == '\n');
+	}
 }
 
 static void show(const struct profile *profile)
 {
 	printf("name      %s\n", profile->name);
 	printf("title     %s\n", profile->title);
+	printf("evidence  %s\n", tier_names[profile->tier]);
 	printf("family    %s\n", profile->family->name);
-	printf("evidence  %s\n", tiers[profile->tier]);
+	printf("base      %s\n", profile->base ? profile->base->name : "-");
+	printf("aliases   %s\n", profile->aliases ? profile->aliases : "-");
 	printf("sources   %s\n", profile->sources);
-	for (size_t i = 0; i < TRAIT_COUNT; i++) {
-		if (traits[i].words)
-			printf("trait     %s = %s\n", traits[i].name, traits[i].words[profile->trait[i]]);
-		else
-			printf("trait     %s = %u\n", traits[i].name, profile->trait[i]);
+	show_traits(profile);
+	show_limits(profile->limits);
+}
+
+/* ---- the command ---- */
+
+static int list_all(bool json)
+{
+	const struct profile **list = sorted();
+
+	if (!list) {
+		complain("no memory");
+		return 1;
 	}
+	if (json)
+		print_list_json(list);
+	else
+		print_list(list);
+	free(list);
+	return finish_output();
+}
+
+static int show_one(const char *name, bool json)
+{
+	const struct profile *profile = profile_or_complain(name);
+
+	if (!profile)
+		return profile_is_file(name) ? EXIT_OURS : 1;
+	if (json)
+		show_json(profile);
+	else
+		show(profile);
+	return finish_output();
 }
 
 int profiles_main(int argc, char **argv)
 {
-	if (argc == 1) {
-		list();
-	} else if (argc == 2 && !strcmp(argv[1], "--json")) {
-		list_json();
-	} else if (argc == 3 && !strcmp(argv[1], "show")) {
-		const struct profile *profile = profile_or_complain(argv[2]);
+	static const struct option options[] = { { "json", no_argument, NULL, 'j' }, { NULL, 0, NULL, 0 } };
+	bool json = false, right = true;
+	int letter;
 
-		if (!profile)
-			return 1;
-		show(profile);
-	} else {
-		complain("usage: fakebind profiles [--json | show NAME]");
-		return 1;
+	while ((letter = getopt_long(argc, argv, "", options, NULL)) != -1) {
+		json |= letter == 'j';
+		right &= letter == 'j';
 	}
-	return finish_output();
+	if (right && argc == optind)
+		return list_all(json);
+	if (right && argc == optind + 2 && !strcmp(argv[optind], "show"))
+		return show_one(argv[optind + 1], json);
+	complain("usage: fakebind profiles [show NAME|FILE] [--json]");
+	return 1;
 }

@@ -20,7 +20,10 @@ struct request {
 	const struct profile *profile;
 	const char *explain; /* value of FAKEBIND_EXPLAIN, NULL: leave it */
 	const char *session;
+	const char *set;     /* value of FAKEBIND_SET, NULL: leave it */
+	bool loopback_alias;
 	char **command;
+	char system[PROFILE_SYSTEM]; /* whose registry it is */
 };
 
 /* ---- what is wanted ---- */
@@ -38,12 +41,19 @@ static bool is_session_name(const char *name)
 	return *name && strlen(name) <= 64 && strspn(name, letters) == strlen(name);
 }
 
+static bool is_setting(const char *text)
+{
+	return !strcmp(text, "exclusive") || !strcmp(text, "exclusive=0") || !strcmp(text, "exclusive=1");
+}
+
 static int parse(int argc, char **argv, struct request *request)
 {
 	static const struct option options[] = {
 		{ "os", required_argument, NULL, 'o' },
 		{ "explain", optional_argument, NULL, 'e' },
 		{ "session", required_argument, NULL, 's' },
+		{ "set", required_argument, NULL, 'S' },
+		{ "loopback-alias", no_argument, NULL, 'l' },
 		{ NULL, 0, NULL, 0 },
 	};
 	const char *system = NULL;
@@ -61,6 +71,12 @@ static int parse(int argc, char **argv, struct request *request)
 		case 's':
 			request->session = optarg;
 			break;
+		case 'S':
+			request->set = optarg;
+			break;
+		case 'l':
+			request->loopback_alias = true;
+			break;
 		default:
 			return misuse();
 		}
@@ -73,12 +89,17 @@ static int parse(int argc, char **argv, struct request *request)
 	request->profile = profile_or_complain(system);
 	if (!request->profile)
 		return EXIT_OURS;
+	profile_system(request->profile, request->system);
 	if (request->explain && strcmp(request->explain, "1") && strcmp(request->explain, "all")) {
 		complain("--explain=%s: expected --explain or --explain=all", request->explain);
 		return EXIT_OURS;
 	}
 	if (request->session && !is_session_name(request->session)) {
 		complain("--session %s: expected up to 64 letters, digits, dots, dashes or underscores", request->session);
+		return EXIT_OURS;
+	}
+	if (request->set && !is_setting(request->set)) {
+		complain("--set %s: expected exclusive, exclusive=0 or exclusive=1", request->set);
 		return EXIT_OURS;
 	}
 	if (!*request->command) {
@@ -122,17 +143,28 @@ static bool find_library(char *path, size_t size)
 /* ---- the registry ---- */
 
 /* A run inside a run of the same system shares its ports. */
-static bool is_nested(const struct profile *profile)
+static bool is_nested(const struct request *request)
 {
-	const char *system = getenv(FAKEBIND_ENV_OS), *registry = getenv(FAKEBIND_ENV_REGISTRY);
+	const char *value = getenv(FAKEBIND_ENV_OS), *registry = getenv(FAKEBIND_ENV_REGISTRY);
+	const struct profile *outer = value ? profile_find(value) : NULL;
+	char name[PROFILE_NAME + 1], system[PROFILE_SYSTEM];
+	struct profile given;
 
-	return registry && *registry && system && profile_find(system) == profile;
+	if (!registry || !*registry || !value)
+		return false;
+	if (!outer && profile_decode(value, &given, name))
+		outer = &given;
+	if (!outer)
+		return false;
+	profile_system(outer, system);
+	return !strcmp(system, request->system);
 }
 
-static bool join_session(const char *name, const char *path, const struct profile *profile)
+static bool join_session(const char *path, const struct request *request)
 {
+	const char *name = request->session;
 	struct registry registry;
-	enum registry_error error = registry_open(&registry, path, profile->name, 0);
+	enum registry_error error = registry_open(&registry, path, request->system, 0);
 
 	if (error == REGISTRY_OK) {
 		registry_close(&registry);
@@ -140,7 +172,7 @@ static bool join_session(const char *name, const char *path, const struct profil
 	}
 	if (error == REGISTRY_PROFILE)
 		complain("session %s is one of another system than %s: choose another name, or remove %s once its programs have ended",
-			 name, profile->name, path);
+			 name, request->profile->name, path);
 	else
 		complain("session %s: %s: %s", name, path, error == REGISTRY_SYSTEM ? strerror(errno) : registry_error_text(error));
 	return false;
@@ -159,9 +191,9 @@ static bool choose_registry(const struct request *request, char *path, size_t si
 	sweep_runs(directory);
 	if (request->session) {
 		snprintf(path, size, "%s/session-%s", directory, request->session);
-		return join_session(request->session, path, request->profile);
+		return join_session(path, request);
 	}
-	if (is_nested(request->profile)) {
+	if (is_nested(request)) {
 		snprintf(path, size, "%s", getenv(FAKEBIND_ENV_REGISTRY));
 		return true;
 	}
@@ -169,7 +201,7 @@ static bool choose_registry(const struct request *request, char *path, size_t si
 		complain("no random number: %s", strerror(errno));
 		return false;
 	}
-	snprintf(path, size, "%s/" RUN_PREFIX "%d-%08x.%s", directory, getpid(), random, request->profile->name);
+	snprintf(path, size, "%s/" RUN_PREFIX "%d-%08x.%s", directory, getpid(), random, request->system);
 	return true;
 }
 
@@ -191,13 +223,20 @@ static bool prepend(const char *name, const char *value)
 
 static bool set_environment(const struct request *request, const struct target *target, const char *library, const char *registry)
 {
+	char code[PROFILE_CODE];
+
 	/* gcc's AddressSanitizer wants to be the first library.  Putting it first in LD_PRELOAD would also load
 	 * it into every program the command starts, and fail those that leak. */
 	if (target->asan && !prepend("ASAN_OPTIONS", "verify_asan_link_order=0"))
 		return false;
 	if (request->explain && setenv(FAKEBIND_ENV_EXPLAIN, request->explain, 1))
 		return false;
-	return prepend("LD_PRELOAD", library) && setenv(FAKEBIND_ENV_OS, request->profile->name, 1) == 0 &&
+	if (request->set && setenv(FAKEBIND_ENV_SET, request->set, 1))
+		return false;
+	if (request->loopback_alias && setenv(FAKEBIND_ENV_LOOPBACK_ALIAS, "1", 1))
+		return false;
+	profile_encode(request->profile, code);
+	return prepend("LD_PRELOAD", library) && setenv(FAKEBIND_ENV_OS, code, 1) == 0 &&
 	       setenv(FAKEBIND_ENV_REGISTRY, registry, 1) == 0;
 }
 
