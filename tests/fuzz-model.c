@@ -4,8 +4,9 @@
  * port are made for real, in a network namespace of our own, while the rules judge a table of the
  * same sockets.  Every answer of bind() and listen() must be the same.
  *
- *	fuzz-model [SEED [COUNT]]
+ *	fuzz-model [SEED [COUNT [PROFILE]]]
  *
+ * With a PROFILE it is that one's rules, whatever the kernel calls itself (user-mode-linux, a virtual machine).
  * A sequence that differs is played again on fresh ports; if it differs each time, it is shortened as
  * far as it still does and printed.
  */
@@ -225,6 +226,10 @@ static void remember(struct world *world, const struct holder *claim, const stru
 {
 	if (claim->protocol == PROTOCOL_UDP || verdict->memory == MEMORY_KEEP)
 		return;
+	if (verdict->memory == MEMORY_FLAGS) {
+		world->memory.flags = verdict->memory_flags;
+		return;
+	}
 	world->source = *claim;
 	world->memory = (struct memory){ 0, NULL };
 	if (verdict->memory == MEMORY_CLAIM)
@@ -847,8 +852,8 @@ int main(int argc, char **argv)
 	unsigned passing = 0;
 	bool agree = true;
 
-	profile = profile_find("linux-6.18");
-	if (!is_6_18() || !start_network()) {
+	profile = profile_find(argc > 3 ? argv[3] : "linux-6.18");
+	if (!profile || (argc <= 3 && !is_6_18()) || !start_network()) {
 		printf("1..0 # SKIP needs Linux 6.18 and a network namespace\n");
 		return 0;
 	}
