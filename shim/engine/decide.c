@@ -14,14 +14,14 @@
 #include "session.h"
 
 static const struct rule rule_host = {
-	"host/refused", "the host refuses it", NULL, "the running kernel's own answer",
+	"host/refused", "the host refuses it", NULL, FOR_PEOPLE("the running kernel's own answer"),
 };
 static const struct rule rule_outside = {
 	"host/held-outside", "that socket is not known to fakebind, and the host does not share it",
-	"the other program also ran under fakebind, or let go of the port", "the running kernel's own answer",
+	"the other program also ran under fakebind, or let go of the port", FOR_PEOPLE("the running kernel's own answer"),
 };
 static const struct rule rule_disagree = {
-	"host/disagree", "the host refuses what the rules allow", NULL, "the running kernel's own answer",
+	"host/disagree", "the host refuses what the rules allow", NULL, FOR_PEOPLE("the running kernel's own answer"),
 };
 
 /* ---- is the holder still there, and what is it now? ---- */

@@ -22,52 +22,52 @@
 
 static const struct rule conflict_no_reuse = {
 	"conflict/no-reuse", "the addresses overlap, and this socket has neither SO_REUSEADDR nor SO_REUSEPORT",
-	"this socket had SO_REUSEADDR and not the very same address, or both had SO_REUSEPORT", IN_PCB,
+	"this socket had SO_REUSEADDR and not the very same address, or both had SO_REUSEPORT", FOR_PEOPLE(IN_PCB),
 };
 static const struct rule conflict_connection = {
 	"conflict/connection", "that connection has the port still, and this socket has neither SO_REUSEADDR nor SO_REUSEPORT",
-	"this socket had SO_REUSEADDR", IN_PCB,
+	"this socket had SO_REUSEADDR", FOR_PEOPLE(IN_PCB),
 };
 static const struct rule conflict_time_wait = {
 	"conflict/time-wait", "this socket has neither SO_REUSEADDR nor SO_REUSEPORT",
-	"this socket had SO_REUSEADDR; the closed one need not have had it", IN_PCB,
+	"this socket had SO_REUSEADDR; the closed one need not have had it", FOR_PEOPLE(IN_PCB),
 };
 static const struct rule conflict_same_address = {
 	"conflict/same-address", "it has the very same address, and SO_REUSEADDR never shares that",
-	"both sockets had SO_REUSEPORT", IN_PCB,
+	"both sockets had SO_REUSEPORT", FOR_PEOPLE(IN_PCB),
 };
 static const struct rule conflict_holder_no_reuseport = {
 	"conflict/holder-no-reuseport", "it has the very same address, and lacks SO_REUSEPORT",
-	"both sockets had SO_REUSEPORT", IN_PCB,
+	"both sockets had SO_REUSEPORT", FOR_PEOPLE(IN_PCB),
 };
 static const struct rule conflict_reuseport_lb = {
 	"conflict/reuseport-lb", "it has the very same address, and SO_REUSEPORT_LB shares with SO_REUSEPORT_LB only",
-	"both sockets had SO_REUSEPORT_LB, or both SO_REUSEPORT", FREEBSD_LB,
+	"both sockets had SO_REUSEPORT_LB, or both SO_REUSEPORT", FOR_PEOPLE(FREEBSD_LB),
 };
 static const struct rule conflict_multicast = {
 	"conflict/multicast", "it has the same multicast address, and the two have no reuse option in common",
-	"both sockets had SO_REUSEADDR, or both SO_REUSEPORT", IN_PCB,
+	"both sockets had SO_REUSEADDR, or both SO_REUSEPORT", FOR_PEOPLE(IN_PCB),
 };
 static const struct rule conflict_other_user = {
 	"conflict/other-user", "it belongs to another user, and only root may share with others",
-	"both sockets belonged to the same user", IN_PCB,
+	"both sockets belonged to the same user", FOR_PEOPLE(IN_PCB),
 };
 static const struct rule port_taken = {
-	"port/taken", "an automatic port is shared with nobody", NULL, "netinet/in_pcb.c in_pcb_lport(), in_pcbsetport(), in_pcbpickport()",
+	"port/taken", "an automatic port is shared with nobody", NULL, FOR_PEOPLE("netinet/in_pcb.c in_pcb_lport(), in_pcbsetport(), in_pcbpickport()"),
 };
 static const struct rule bind_privileged_last = {
-	"bind/privileged-last", "ports below 1024 are for root", "the port were 1024 or higher", "netinet/in_pcb.c in_pcbbind_locked(), OpenBSD 2025",
+	"bind/privileged-last", "ports below 1024 are for root", "the port were 1024 or higher", FOR_PEOPLE("netinet/in_pcb.c in_pcbbind_locked(), OpenBSD 2025"),
 };
-static const struct rule ok_free = { "ok/free", "no socket overlaps", NULL, IN_PCB };
-static const struct rule ok_reuse = { "ok/reuse", "no unconnected socket has the very same address", NULL, IN_PCB };
-static const struct rule ok_reuseport = { "ok/reuseport", "the latest socket of that address has SO_REUSEPORT as well", NULL, IN_PCB };
-static const struct rule ok_reuseport_lb = { "ok/reuseport-lb", "the latest socket of that address has SO_REUSEPORT_LB as well", NULL, FREEBSD_LB };
-static const struct rule ok_multicast = { "ok/multicast", "both have a reuse option, which is enough for a multicast address", NULL, IN_PCB };
-static const struct rule ok_both_stacks = { "ok/both-stacks", "a wildcard of IPv4 and one of IPv6 do not conflict in this order", NULL, IN_PCB };
+static const struct rule ok_free = { "ok/free", "no socket overlaps", NULL, FOR_PEOPLE(IN_PCB) };
+static const struct rule ok_reuse = { "ok/reuse", "no unconnected socket has the very same address", NULL, FOR_PEOPLE(IN_PCB) };
+static const struct rule ok_reuseport = { "ok/reuseport", "the latest socket of that address has SO_REUSEPORT as well", NULL, FOR_PEOPLE(IN_PCB) };
+static const struct rule ok_reuseport_lb = { "ok/reuseport-lb", "the latest socket of that address has SO_REUSEPORT_LB as well", NULL, FOR_PEOPLE(FREEBSD_LB) };
+static const struct rule ok_multicast = { "ok/multicast", "both have a reuse option, which is enough for a multicast address", NULL, FOR_PEOPLE(IN_PCB) };
+static const struct rule ok_both_stacks = { "ok/both-stacks", "a wildcard of IPv4 and one of IPv6 do not conflict in this order", NULL, FOR_PEOPLE(IN_PCB) };
 static const struct rule ok_child = {
-	"ok/child", "an accepted connection does not keep its port from others", NULL, "netinet/in_pcb.c in_pcbbind(), SS_ACCEPTMECH, DragonFly 5.9",
+	"ok/child", "an accepted connection does not keep its port from others", NULL, FOR_PEOPLE("netinet/in_pcb.c in_pcbbind(), SS_ACCEPTMECH, DragonFly 5.9"),
 };
-static const struct rule ok_listen = { "ok/listen", "listen() compares with nobody", NULL, "kern/uipc_socket.c solisten(), tcp_usr_listen()" };
+static const struct rule ok_listen = { "ok/listen", "listen() compares with nobody", NULL, FOR_PEOPLE("kern/uipc_socket.c solisten(), tcp_usr_listen()") };
 
 /* judgement.scratch */
 #define OVERLAPS 0x1u /* somebody does, although not the one who is asked */
@@ -532,6 +532,6 @@ const struct family family_bsd = {
 	.anchors = bsd_anchors,
 	.fresh = bsd_fresh,
 	.bound = bsd_bound,
-	.port = bsd_port,
+	.port = ALONE_ONLY(bsd_port),
 	.event = bsd_event,
 };

@@ -13,37 +13,37 @@
 #define BIND "netinet/in_pcb.c in_pcbbind(), netinet6/in6_pcb.c in6_pcbbind(), netinet/tcp_usrreq.c, kern/uipc_syscalls.c"
 #define NAME_LONGEST 255 /* SOCK_MAXADDRLEN */
 
-static const struct rule address_long = { "address/long", "no address is that long", "the length were that of the family's structure", BIND };
-static const struct rule address_short = { "address/short", "there is no room for a family", "the length were that of the family's structure", BIND };
+static const struct rule address_long = { "address/long", "no address is that long", "the length were that of the family's structure", FOR_PEOPLE(BIND) };
+static const struct rule address_short = { "address/short", "there is no room for a family", "the length were that of the family's structure", FOR_PEOPLE(BIND) };
 static const struct rule address_length = { "address/length", "the length is not exactly that of the family's structure",
-	"the length were sizeof(struct sockaddr_in), or of sockaddr_in6", BIND };
-static const struct rule address_family = { "address/family", "the address is of another family than the socket", NULL, BIND };
-static const struct rule address_multicast = { "address/multicast", "a TCP socket binds no such address", NULL, "netinet/tcp_usrreq.c tcp_usr_bind()" };
-static const struct rule address_mapped = { "address/mapped", "the socket is for IPv6 only, and this is an IPv4 address", "IPV6_V6ONLY were off", BIND };
+	"the length were sizeof(struct sockaddr_in), or of sockaddr_in6", FOR_PEOPLE(BIND) };
+static const struct rule address_family = { "address/family", "the address is of another family than the socket", NULL, FOR_PEOPLE(BIND) };
+static const struct rule address_multicast = { "address/multicast", "a TCP socket binds no such address", NULL, FOR_PEOPLE("netinet/tcp_usrreq.c tcp_usr_bind()") };
+static const struct rule address_mapped = { "address/mapped", "the socket is for IPv6 only, and this is an IPv4 address", "IPV6_V6ONLY were off", FOR_PEOPLE(BIND) };
 static const struct rule address_foreign = { "address/foreign", "no interface has that address; of 127.0.0.0/8 the loopback interface has 127.0.0.1 alone",
-	"the address belonged to an interface (--loopback-alias adds 127.0.0.2 and its like)", BIND };
-static const struct rule bind_bound = { "bind/bound", "the socket has a port already, or is connected", "it were a new socket", BIND };
-static const struct rule bind_privileged = { "bind/privileged", "ports below 1024 are for root", "the port were 1024 or higher", BIND };
-static const struct rule socket_domain = { "socket/domain", "there is no IPv6", NULL, "kern/uipc_socket.c socreate(), 4.4BSD-Lite2" };
-static const struct rule socket_gone = { "socket/gone", "a refused connect() or a shutdown() ended the socket", "it were a new socket", "netinet/tcp_subr.c tcp_close(); tcp_usrreq.c" };
-static const struct rule listen_udp = { "listen/udp", "a UDP socket cannot listen", NULL, "kern/uipc_socket.c solisten()" };
-static const struct rule listen_connected = { "listen/connected", "the socket is connected", NULL, "kern/uipc_socket.c solisten_proto_check()" };
-static const struct rule connect_listening = { "connect/listening", "the socket listens", NULL, "kern/uipc_socket.c soconnect()" };
-static const struct rule connect_connected = { "connect/connected", "the socket is connected", NULL, "kern/uipc_socket.c soconnect()" };
-static const struct rule connect_port = { "connect/port", "there is no port 0 to connect to", NULL, "netinet/in_pcb.c in_pcbladdr()" };
-static const struct rule connect_any = { "connect/any", "nobody is at 0.0.0.0", "the program named a host, such as 127.0.0.1", "netinet/in_pcb.c in_pcbconnect()" };
-static const struct rule connect_unreachable = { "connect/unreachable", "there is no route to it", NULL, "netinet/in_pcb.c in_pcbladdr()" };
-static const struct rule connect_refused = { "connect/refused", "nobody listens there", NULL, "netinet/tcp_input.c tcp_input()" };
-static const struct rule connect_silent = { "connect/silent", "a socket has that port and does not listen: the request is dropped", NULL, "netinet/tcp_input.c tcp_input(), TCPS_CLOSED" };
-static const struct rule connect_full = { "connect/full", "the listener's queue is full: the request is dropped", NULL, "kern/uipc_socket.c sonewconn()" };
-static const struct rule connect_tuple = { "connect/four-tuple", "that connection exists already", "it came from another port", "netinet/in_pcb.c in_pcbconnect()" };
-static const struct rule no_port = { "port/none-left", "no automatic port is left", NULL, "netinet/in_pcb.c" };
-static const struct rule accept_not_listening = { "accept/not-listening", "the socket does not listen", NULL, "kern/uipc_syscalls.c accept()" };
-static const struct rule shutdown_idle = { "shutdown/not-connected", "the socket is not connected", NULL, "kern/uipc_socket.c soshutdown()" };
-static const struct rule not_connected = { "send/not-connected", "the socket is not connected", NULL, "kern/uipc_socket.c sosend(), soreceive()" };
-static const struct rule send_connected = { "send/connected", "a connected UDP socket sends to its peer only, and takes no address", "the socket were not connected", "netinet/udp_usrreq.c udp_output(), udp_send()" };
-static const struct rule ok_shutdown = { "ok/shutdown", "a listener that is shut down listens on", NULL, "kern/uipc_socket.c soshutdown(), FreeBSD 13.0" };
-static const struct rule ok_ended = { "ok/ended", "shutdown() ends a socket that is not connected, and its port is free", NULL, "netinet/tcp_usrreq.c tcp_usrclosed()" };
+	"the address belonged to an interface (--loopback-alias adds 127.0.0.2 and its like)", FOR_PEOPLE(BIND) };
+static const struct rule bind_bound = { "bind/bound", "the socket has a port already, or is connected", "it were a new socket", FOR_PEOPLE(BIND) };
+static const struct rule bind_privileged = { "bind/privileged", "ports below 1024 are for root", "the port were 1024 or higher", FOR_PEOPLE(BIND) };
+static const struct rule socket_domain = { "socket/domain", "there is no IPv6", NULL, FOR_PEOPLE("kern/uipc_socket.c socreate(), 4.4BSD-Lite2") };
+static const struct rule socket_gone = { "socket/gone", "a refused connect() or a shutdown() ended the socket", "it were a new socket", FOR_PEOPLE("netinet/tcp_subr.c tcp_close(); tcp_usrreq.c") };
+static const struct rule listen_udp = { "listen/udp", "a UDP socket cannot listen", NULL, FOR_PEOPLE("kern/uipc_socket.c solisten()") };
+static const struct rule listen_connected = { "listen/connected", "the socket is connected", NULL, FOR_PEOPLE("kern/uipc_socket.c solisten_proto_check()") };
+static const struct rule connect_listening = { "connect/listening", "the socket listens", NULL, FOR_PEOPLE("kern/uipc_socket.c soconnect()") };
+static const struct rule connect_connected = { "connect/connected", "the socket is connected", NULL, FOR_PEOPLE("kern/uipc_socket.c soconnect()") };
+static const struct rule connect_port = { "connect/port", "there is no port 0 to connect to", NULL, FOR_PEOPLE("netinet/in_pcb.c in_pcbladdr()") };
+static const struct rule connect_any = { "connect/any", "nobody is at 0.0.0.0", "the program named a host, such as 127.0.0.1", FOR_PEOPLE("netinet/in_pcb.c in_pcbconnect()") };
+static const struct rule connect_unreachable = { "connect/unreachable", "there is no route to it", NULL, FOR_PEOPLE("netinet/in_pcb.c in_pcbladdr()") };
+static const struct rule connect_refused = { "connect/refused", "nobody listens there", NULL, FOR_PEOPLE("netinet/tcp_input.c tcp_input()") };
+static const struct rule connect_silent = { "connect/silent", "a socket has that port and does not listen: the request is dropped", NULL, FOR_PEOPLE("netinet/tcp_input.c tcp_input(), TCPS_CLOSED") };
+static const struct rule connect_full = { "connect/full", "the listener's queue is full: the request is dropped", NULL, FOR_PEOPLE("kern/uipc_socket.c sonewconn()") };
+static const struct rule connect_tuple = { "connect/four-tuple", "that connection exists already", "it came from another port", FOR_PEOPLE("netinet/in_pcb.c in_pcbconnect()") };
+static const struct rule no_port = { "port/none-left", "no automatic port is left", NULL, FOR_PEOPLE("netinet/in_pcb.c") };
+static const struct rule accept_not_listening = { "accept/not-listening", "the socket does not listen", NULL, FOR_PEOPLE("kern/uipc_syscalls.c accept()") };
+static const struct rule shutdown_idle = { "shutdown/not-connected", "the socket is not connected", NULL, FOR_PEOPLE("kern/uipc_socket.c soshutdown()") };
+static const struct rule not_connected = { "send/not-connected", "the socket is not connected", NULL, FOR_PEOPLE("kern/uipc_socket.c sosend(), soreceive()") };
+static const struct rule send_connected = { "send/connected", "a connected UDP socket sends to its peer only, and takes no address", "the socket were not connected", FOR_PEOPLE("netinet/udp_usrreq.c udp_output(), udp_send()") };
+static const struct rule ok_shutdown = { "ok/shutdown", "a listener that is shut down listens on", NULL, FOR_PEOPLE("kern/uipc_socket.c soshutdown(), FreeBSD 13.0") };
+static const struct rule ok_ended = { "ok/ended", "shutdown() ends a socket that is not connected, and its port is free", NULL, FOR_PEOPLE("netinet/tcp_usrreq.c tcp_usrclosed()") };
 
 /* ---- the address given ---- */
 
@@ -122,7 +122,7 @@ static bool is_local4(const struct question *question, const uint8_t *ipv4)
 		return question->protocol == PROTOCOL_UDP && bsd_is(question->profile, trait_bind_order, bind_order_openbsd);
 	if (*ipv4 == 127)
 		return question->loopback_alias || !memcmp(ipv4, loopback, sizeof loopback);
-	return !question->alone;
+	return !IS_ALONE(question);
 }
 
 static bool is_local(const struct question *question)
@@ -134,7 +134,7 @@ static bool is_local(const struct question *question)
 		return true;
 	if (ipv4)
 		return is_local4(question, ipv4);
-	return !question->alone || !memcmp(host_of(question), loopback, sizeof loopback);
+	return !IS_ALONE(question) || !memcmp(host_of(question), loopback, sizeof loopback);
 }
 
 /* ---- bind: the tests ---- */
@@ -316,7 +316,7 @@ static bool connect_to_any(const struct question *question, struct verdict *verd
 		if (bsd_is(profile, trait_connect_any, connect_any_enetunreach))
 			return bsd_answer(verdict, ENETUNREACH, &connect_any);
 	}
-	if (!question->alone)
+	if (!IS_ALONE(question))
 		return false;
 	memcpy(to, question->address, question->length);
 	*to_length = question->length;
@@ -339,7 +339,7 @@ static bool connect_address(const struct question *question, struct verdict *ver
 		return bsd_answer(verdict, EINVAL, &address_mapped);
 	if (is_any_host(question))
 		return connect_to_any(question, verdict, to, to_length);
-	return question->alone && !is_local(question) && bsd_answer(verdict, ENETUNREACH, &connect_unreachable);
+	return IS_ALONE(question) && !is_local(question) && bsd_answer(verdict, ENETUNREACH, &connect_unreachable);
 }
 
 /* A refused connect() ends the socket: its port is free at once (measured on FreeBSD 13.0, macOS 11, NetBSD 7.99). */
@@ -362,7 +362,7 @@ static bool end_socket(const struct question *question, struct verdict *verdict)
 {
 	verdict->flags = VERDICT_KILLS;
 	bsd_answer(verdict, 0, &ok_ended);
-	return question->alone;
+	return IS_ALONE(question);
 }
 
 static bool before_shutdown(const struct question *question, struct verdict *verdict)
@@ -380,7 +380,7 @@ static bool before_shutdown(const struct question *question, struct verdict *ver
 	case idle_shutdown_enotconn:
 		return bsd_answer(verdict, ENOTCONN, &shutdown_idle);
 	case idle_shutdown_ends:
-		return tcp && question->argument != SHUT_RD ? end_socket(question, verdict) : question->alone && bsd_answer(verdict, 0, &ok_ended);
+		return tcp && question->argument != SHUT_RD ? end_socket(question, verdict) : IS_ALONE(question) && bsd_answer(verdict, 0, &ok_ended);
 	}
 	return false;
 }
@@ -389,7 +389,7 @@ static bool before_accept(const struct question *question, struct verdict *verdi
 {
 	if (question->protocol == PROTOCOL_UDP)
 		return bsd_answer(verdict, bsd_is(question->profile, trait_udp_accept, udp_accept_eopnotsupp) ? EOPNOTSUPP : EINVAL, &accept_not_listening);
-	return question->alone && question->state != STATE_LISTENING && bsd_answer(verdict, EINVAL, &accept_not_listening);
+	return IS_ALONE(question) && question->state != STATE_LISTENING && bsd_answer(verdict, EINVAL, &accept_not_listening);
 }
 
 static bool before_send(const struct question *question, struct verdict *verdict)

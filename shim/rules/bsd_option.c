@@ -9,14 +9,14 @@
 #include <fakebind.h>
 #include <netinet/in.h>
 
-static const struct rule option_unknown = { "option/unknown", "there is no such option", NULL, "kern/uipc_socket.c sosetopt()" };
-static const struct rule option_level = { "option/level", "an IPv4 socket has no IPv6 options", NULL, "netinet/ip_output.c ip_ctloutput()" };
-static const struct rule option_short = { "option/short", "the value is shorter than an int", NULL, "kern/uipc_socket.c sooptcopyin()" };
+static const struct rule option_unknown = { "option/unknown", "there is no such option", NULL, FOR_PEOPLE("kern/uipc_socket.c sosetopt()") };
+static const struct rule option_level = { "option/level", "an IPv4 socket has no IPv6 options", NULL, FOR_PEOPLE("netinet/ip_output.c ip_ctloutput()") };
+static const struct rule option_short = { "option/short", "the value is shorter than an int", NULL, FOR_PEOPLE("kern/uipc_socket.c sooptcopyin()") };
 static const struct rule option_bound = { "option/bound", "IPV6_V6ONLY cannot change once the socket has a port", "it were set before bind()",
-	"netinet6/ip6_output.c ip6_ctloutput()" };
+	FOR_PEOPLE("netinet6/ip6_output.c ip6_ctloutput()") };
 static const struct rule option_fixed = { "option/fixed", "IPv6 sockets are for IPv6 alone", NULL,
-	"netinet6/ip6_output.c ip6_ctloutput(), OpenBSD 2025, DragonFly 5.9" };
-static const struct rule ok_option = { "ok/option", "nothing is to be checked", NULL, "kern/uipc_socket.c sosetopt(), sogetopt()" };
+	FOR_PEOPLE("netinet6/ip6_output.c ip6_ctloutput(), OpenBSD 2025, DragonFly 5.9") };
+static const struct rule ok_option = { "ok/option", "nothing is to be checked", NULL, FOR_PEOPLE("kern/uipc_socket.c sosetopt(), sogetopt()") };
 
 struct known {
 	int level, name;

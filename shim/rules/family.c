@@ -145,7 +145,7 @@ static enum locality ipv4_locality(const struct question *question, const uint8_
 		return LOCALITY_MULTICAST;
 	if (!memcmp(ipv4, broadcast, 4))
 		return LOCALITY_BROADCAST;
-	return question->alone ? LOCALITY_FOREIGN : LOCALITY_UNKNOWN;
+	return IS_ALONE(question) ? LOCALITY_FOREIGN : LOCALITY_UNKNOWN;
 }
 
 enum locality given_locality(const struct question *question, const struct given *given)
@@ -158,7 +158,7 @@ enum locality given_locality(const struct question *question, const struct given
 		return LOCALITY_OWN;
 	if (question->address[8] == 0xff)
 		return LOCALITY_MULTICAST;
-	return question->alone ? LOCALITY_FOREIGN : LOCALITY_UNKNOWN;
+	return IS_ALONE(question) ? LOCALITY_FOREIGN : LOCALITY_UNKNOWN;
 }
 
 bool given_is_own(const struct question *question, const struct given *given)
@@ -264,12 +264,12 @@ void option_by_rows(const struct option_question *question, const struct option_
 
 bool surely_no_listener(const struct question *question)
 {
-	return question->state != STATE_LISTENING && (question->alone || question->state != STATE_UNBOUND);
+	return question->state != STATE_LISTENING && (IS_ALONE(question) || question->state != STATE_UNBOUND);
 }
 
 bool shutdown_refused(const struct question *question, const struct rule *rule, struct verdict *verdict)
 {
-	return question->alone && question->state != STATE_CONNECTED && verdict_final(verdict, ENOTCONN, rule);
+	return IS_ALONE(question) && question->state != STATE_CONNECTED && verdict_final(verdict, ENOTCONN, rule);
 }
 
 /* ---- functions of struct family ---- */

@@ -17,41 +17,41 @@
 #define SOCKET "Fuchsia netstack3 bindings/socket/"
 
 static const struct rule claim_no_reuseaddr = {
-	"conflict/no-reuseaddr", "the addresses overlap, and this socket lacks SO_REUSEADDR", "both sockets had SO_REUSEADDR", TCP,
+	"conflict/no-reuseaddr", "the addresses overlap, and this socket lacks SO_REUSEADDR", "both sockets had SO_REUSEADDR", FOR_PEOPLE(TCP),
 };
 static const struct rule holder_no_reuseaddr = {
-	"conflict/holder-no-reuseaddr", "the addresses overlap, and that socket lacks SO_REUSEADDR", "the holder had SO_REUSEADDR too", TCP,
+	"conflict/holder-no-reuseaddr", "the addresses overlap, and that socket lacks SO_REUSEADDR", "the holder had SO_REUSEADDR too", FOR_PEOPLE(TCP),
 };
 static const struct rule holder_listens = {
 	"conflict/holder-listens", "it listens on this address or on 0.0.0.0, and SO_REUSEADDR does not share that",
-	"it did not listen", TCP,
+	"it did not listen", FOR_PEOPLE(TCP),
 };
 static const struct rule udp_no_common = {
 	"conflict/nothing-in-common", "the addresses overlap, and no option for sharing is set on both sockets",
-	"both sockets had SO_REUSEADDR, or both SO_REUSEPORT", UDP,
+	"both sockets had SO_REUSEADDR, or both SO_REUSEPORT", FOR_PEOPLE(UDP),
 };
 static const struct rule listen_shadow = {
-	"listen/overlap", "it listens on an overlapping address", "the other socket did not listen", TCP,
+	"listen/overlap", "it listens on an overlapping address", "the other socket did not listen", FOR_PEOPLE(TCP),
 };
-static const struct rule ok_free = { "ok/free", "no socket overlaps", NULL, TCP "; " UDP };
-static const struct rule ok_shared = { "ok/shared", "every overlapping socket has an option in common with this one", NULL, TCP "; " UDP };
-static const struct rule ok_listen = { "ok/listen", "nobody listens on an overlapping address", NULL, TCP };
-static const struct rule ok_listen_again = { "ok/listen-again", "only the backlog changes", NULL, TCP };
+static const struct rule ok_free = { "ok/free", "no socket overlaps", NULL, FOR_PEOPLE(TCP "; " UDP) };
+static const struct rule ok_shared = { "ok/shared", "every overlapping socket has an option in common with this one", NULL, FOR_PEOPLE(TCP "; " UDP) };
+static const struct rule ok_listen = { "ok/listen", "nobody listens on an overlapping address", NULL, FOR_PEOPLE(TCP) };
+static const struct rule ok_listen_again = { "ok/listen-again", "only the backlog changes", NULL, FOR_PEOPLE(TCP) };
 
-static const struct rule bind_malformed = { "bind/malformed", "the length is too short", "it were that of the family's structure", SOCKET };
-static const struct rule bind_family = { "bind/family", "the address is not of the socket's family", "it were", SOCKET };
-static const struct rule bind_used = { "bind/already-bound", "the socket has an address already", "it were a new socket", TCP "; " UDP };
-static const struct rule bind_foreign = { "bind/foreign-address", "no interface has that address", "the address belonged to an interface", TCP "; " UDP };
-static const struct rule listen_udp = { "listen/udp", "a UDP socket cannot listen", NULL, SOCKET };
-static const struct rule listen_connected = { "listen/connected", "the socket is connected", "it were a new socket", TCP };
-static const struct rule connect_listening = { "connect/listening", "the socket listens", "it were a new socket", TCP };
-static const struct rule connect_used = { "connect/used", "the socket is connected", "it were a new socket", TCP };
-static const struct rule connect_refused = { "connect/refused", "nobody listens there", NULL, TCP };
-static const struct rule connect_full = { "connect/full", "the listener's queue is full", NULL, TCP };
-static const struct rule connect_tuple = { "connect/same-connection", "the same connection exists", "another port or peer were chosen", TCP };
-static const struct rule accept_not_listening = { "accept/not-listening", "the socket does not listen", NULL, TCP };
-static const struct rule shutdown_idle = { "shutdown/not-connected", "the socket is not connected", NULL, TCP "; " UDP };
-static const struct rule no_port = { "port/none-left", "all ports from 49152 to 65535 are taken", NULL, TCP "; " UDP };
+static const struct rule bind_malformed = { "bind/malformed", "the length is too short", "it were that of the family's structure", FOR_PEOPLE(SOCKET) };
+static const struct rule bind_family = { "bind/family", "the address is not of the socket's family", "it were", FOR_PEOPLE(SOCKET) };
+static const struct rule bind_used = { "bind/already-bound", "the socket has an address already", "it were a new socket", FOR_PEOPLE(TCP "; " UDP) };
+static const struct rule bind_foreign = { "bind/foreign-address", "no interface has that address", "the address belonged to an interface", FOR_PEOPLE(TCP "; " UDP) };
+static const struct rule listen_udp = { "listen/udp", "a UDP socket cannot listen", NULL, FOR_PEOPLE(SOCKET) };
+static const struct rule listen_connected = { "listen/connected", "the socket is connected", "it were a new socket", FOR_PEOPLE(TCP) };
+static const struct rule connect_listening = { "connect/listening", "the socket listens", "it were a new socket", FOR_PEOPLE(TCP) };
+static const struct rule connect_used = { "connect/used", "the socket is connected", "it were a new socket", FOR_PEOPLE(TCP) };
+static const struct rule connect_refused = { "connect/refused", "nobody listens there", NULL, FOR_PEOPLE(TCP) };
+static const struct rule connect_full = { "connect/full", "the listener's queue is full", NULL, FOR_PEOPLE(TCP) };
+static const struct rule connect_tuple = { "connect/same-connection", "the same connection exists", "another port or peer were chosen", FOR_PEOPLE(TCP) };
+static const struct rule accept_not_listening = { "accept/not-listening", "the socket does not listen", NULL, FOR_PEOPLE(TCP) };
+static const struct rule shutdown_idle = { "shutdown/not-connected", "the socket is not connected", NULL, FOR_PEOPLE(TCP "; " UDP) };
+static const struct rule no_port = { "port/none-left", "all ports from 49152 to 65535 are taken", NULL, FOR_PEOPLE(TCP "; " UDP) };
 
 /* ---- the holders ---- */
 
@@ -183,10 +183,10 @@ static const struct option_row udp_rows[] = {
 	{ -1, 0, 0, 0, false },
 };
 
-static const struct rule option_ok = { "ok/option", NULL, NULL, SOCKET };
-static const struct rule option_unknown = { "option/unknown", "TCP has no such option", NULL, TCP };
-static const struct rule option_length = { "option/length", "the value is too short", NULL, SOCKET };
-static const struct rule option_late = { "option/late", "it cannot be changed after the bind", "it had been set before", SOCKET };
+static const struct rule option_ok = { "ok/option", NULL, NULL, FOR_PEOPLE(SOCKET) };
+static const struct rule option_unknown = { "option/unknown", "TCP has no such option", NULL, FOR_PEOPLE(TCP) };
+static const struct rule option_length = { "option/length", "the value is too short", NULL, FOR_PEOPLE(SOCKET) };
+static const struct rule option_late = { "option/late", "it cannot be changed after the bind", "it had been set before", FOR_PEOPLE(SOCKET) };
 static const struct option_rules option_rules = { &option_ok, &option_unknown, &option_length, &option_late, false };
 
 /* Not told: clearing SO_REUSEADDR while others share the port is EADDRINUSE; options do not see the holders. */
@@ -240,6 +240,6 @@ const struct family family_fuchsia = {
 	.released = family_released,
 	.anchors = family_anchors,
 	.fresh = family_fresh,
-	.port = family_port,
+	.port = ALONE_ONLY(family_port),
 	.event = fuchsia_event,
 };

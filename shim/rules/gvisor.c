@@ -26,49 +26,49 @@
 
 static const struct rule no_common = {
 	"conflict/nothing-in-common", "the addresses overlap, and no option for sharing is set on both sockets",
-	"both sockets had SO_REUSEADDR, or both SO_REUSEPORT, before their binds", PORTS,
+	"both sockets had SO_REUSEADDR, or both SO_REUSEPORT, before their binds", FOR_PEOPLE(PORTS),
 };
 static const struct rule connection = {
 	"conflict/connection", "it has a peer, and this socket lacks SO_REUSEPORT, and one of the two SO_REUSEADDR",
-	"this socket had SO_REUSEPORT, or both had SO_REUSEADDR", PORTS,
+	"this socket had SO_REUSEPORT, or both had SO_REUSEADDR", FOR_PEOPLE(PORTS),
 };
 static const struct rule same_address = {
 	"conflict/same-address", "it listens on the very same address, and SO_REUSEADDR does not share that",
-	"both sockets had SO_REUSEPORT", DEMUXER,
+	"both sockets had SO_REUSEPORT", FOR_PEOPLE(DEMUXER),
 };
 static const struct rule listen_same_address = {
 	"listen/same-address", "it listens on the very same address, and SO_REUSEADDR does not share that; this socket is closed by the attempt",
-	"both sockets had SO_REUSEPORT", DEMUXER "; " TCP,
+	"both sockets had SO_REUSEPORT", FOR_PEOPLE(DEMUXER "; " TCP),
 };
-static const struct rule automatic = { "conflict/taken", "somebody has that port, and the next one is tried", NULL, PORTS };
-static const struct rule ok_free = { "ok/free", "no reservation overlaps", NULL, PORTS };
-static const struct rule ok_shared = { "ok/shared", "every overlapping reservation has an option in common with this socket", NULL, PORTS };
-static const struct rule ok_listen = { "ok/listen", "no listener of the very same address objects", NULL, DEMUXER };
-static const struct rule ok_listen_again = { "ok/listen-again", "only the backlog changes", NULL, TCP };
-static const struct rule ok_shutdown = { "ok/shutdown", "the listener keeps its address", NULL, TCP };
+static const struct rule automatic = { "conflict/taken", "somebody has that port, and the next one is tried", NULL, FOR_PEOPLE(PORTS) };
+static const struct rule ok_free = { "ok/free", "no reservation overlaps", NULL, FOR_PEOPLE(PORTS) };
+static const struct rule ok_shared = { "ok/shared", "every overlapping reservation has an option in common with this socket", NULL, FOR_PEOPLE(PORTS) };
+static const struct rule ok_listen = { "ok/listen", "no listener of the very same address objects", NULL, FOR_PEOPLE(DEMUXER) };
+static const struct rule ok_listen_again = { "ok/listen-again", "only the backlog changes", NULL, FOR_PEOPLE(TCP) };
+static const struct rule ok_shutdown = { "ok/shutdown", "the listener keeps its address", NULL, FOR_PEOPLE(TCP) };
 
 static const struct rule bind_malformed = {
-	"bind/malformed", "the length is too short for the socket's family", "it were that of the family's structure", NETSTACK " Bind(); " MEASURED,
+	"bind/malformed", "the length is too short for the socket's family", "it were that of the family's structure", FOR_PEOPLE(NETSTACK " Bind(); " MEASURED),
 };
-static const struct rule bind_family = { "bind/family", "the address is not of the socket's family", "it were", NETSTACK " Bind(); " MEASURED };
-static const struct rule bind_used = { "bind/already-bound", "the socket has an address already", "it were a new socket", TCP "; " UDP };
+static const struct rule bind_family = { "bind/family", "the address is not of the socket's family", "it were", FOR_PEOPLE(NETSTACK " Bind(); " MEASURED) };
+static const struct rule bind_used = { "bind/already-bound", "the socket has an address already", "it were a new socket", FOR_PEOPLE(TCP "; " UDP) };
 static const struct rule bind_mapped = {
-	"bind/mapped-on-v6only", "an IPv4-mapped address has no route from an IPV6_V6ONLY socket", "IPV6_V6ONLY were off", TCP "; " MEASURED,
+	"bind/mapped-on-v6only", "an IPv4-mapped address has no route from an IPV6_V6ONLY socket", "IPV6_V6ONLY were off", FOR_PEOPLE(TCP "; " MEASURED),
 };
-static const struct rule bind_foreign = { "bind/foreign-address", "no interface has that address", "the address belonged to an interface", TCP "; " UDP };
-static const struct rule listen_udp = { "listen/udp", "a UDP socket cannot listen", NULL, UDP };
-static const struct rule listen_state = { "listen/wrong-state", "the socket is connected, or was closed by a failed listen() or connect()", "it were a new socket", TCP };
-static const struct rule connect_listening = { "connect/listening", "the socket listens", "it were a new socket", TCP };
-static const struct rule connect_used = { "connect/used", "the socket is connected", "it were a new socket", TCP };
-static const struct rule connect_refused = { "connect/refused", "nobody listens there", NULL, "gVisor pkg/tcpip/transport/tcp/connect.go" };
-static const struct rule connect_full = { "connect/full", "the listener's queue is full, and it drops what comes", NULL, "gVisor pkg/tcpip/transport/tcp/accept.go" };
-static const struct rule connect_tuple = { "connect/same-connection", "the same connection exists", "another port or peer were chosen", TCP };
-static const struct rule accept_not_listening = { "accept/not-listening", "the socket does not listen", NULL, TCP };
-static const struct rule shutdown_idle = { "shutdown/not-connected", "the socket is not connected", NULL, TCP "; " UDP };
+static const struct rule bind_foreign = { "bind/foreign-address", "no interface has that address", "the address belonged to an interface", FOR_PEOPLE(TCP "; " UDP) };
+static const struct rule listen_udp = { "listen/udp", "a UDP socket cannot listen", NULL, FOR_PEOPLE(UDP) };
+static const struct rule listen_state = { "listen/wrong-state", "the socket is connected, or was closed by a failed listen() or connect()", "it were a new socket", FOR_PEOPLE(TCP) };
+static const struct rule connect_listening = { "connect/listening", "the socket listens", "it were a new socket", FOR_PEOPLE(TCP) };
+static const struct rule connect_used = { "connect/used", "the socket is connected", "it were a new socket", FOR_PEOPLE(TCP) };
+static const struct rule connect_refused = { "connect/refused", "nobody listens there", NULL, FOR_PEOPLE("gVisor pkg/tcpip/transport/tcp/connect.go") };
+static const struct rule connect_full = { "connect/full", "the listener's queue is full, and it drops what comes", NULL, FOR_PEOPLE("gVisor pkg/tcpip/transport/tcp/accept.go") };
+static const struct rule connect_tuple = { "connect/same-connection", "the same connection exists", "another port or peer were chosen", FOR_PEOPLE(TCP) };
+static const struct rule accept_not_listening = { "accept/not-listening", "the socket does not listen", NULL, FOR_PEOPLE(TCP) };
+static const struct rule shutdown_idle = { "shutdown/not-connected", "the socket is not connected", NULL, FOR_PEOPLE(TCP "; " UDP) };
 static const struct rule connect_aborted = {
-	"connect/aborted", "an earlier connect() failed, and that closed the socket", "it were a new socket", "gVisor pkg/tcpip/transport/tcp/endpoint.go connect(), handshakeFailed()",
+	"connect/aborted", "an earlier connect() failed, and that closed the socket", "it were a new socket", FOR_PEOPLE("gVisor pkg/tcpip/transport/tcp/endpoint.go connect(), handshakeFailed()"),
 };
-static const struct rule no_port = { "port/none-left", "all ports from 16000 to 65535 are taken", NULL, "gVisor pkg/tcpip/ports/ports.go PickEphemeralPort(); " NETSTACK " Bind()" };
+static const struct rule no_port = { "port/none-left", "all ports from 16000 to 65535 are taken", NULL, FOR_PEOPLE("gVisor pkg/tcpip/ports/ports.go PickEphemeralPort(); " NETSTACK " Bind()") };
 
 /* ---- the holders ---- */
 
@@ -238,9 +238,9 @@ static const struct option_row rows[] = {
 	{ -1, 0, 0, 0, false },
 };
 
-static const struct rule option_ok = { "ok/option", NULL, NULL, NETSTACK " setSockOptSocket()" };
-static const struct rule option_length = { "option/length", "the value is too short", NULL, NETSTACK " setSockOptSocket()" };
-static const struct rule option_late = { "option/late", "it cannot be changed after the bind", "it had been set before", NETSTACK " setSockOptIPv6()" };
+static const struct rule option_ok = { "ok/option", NULL, NULL, FOR_PEOPLE(NETSTACK " setSockOptSocket()") };
+static const struct rule option_length = { "option/length", "the value is too short", NULL, FOR_PEOPLE(NETSTACK " setSockOptSocket()") };
+static const struct rule option_late = { "option/late", "it cannot be changed after the bind", "it had been set before", FOR_PEOPLE(NETSTACK " setSockOptIPv6()") };
 static const struct option_rules option_rules = { &option_ok, &option_length, &option_length, &option_late, true };
 
 static void gvisor_option(const struct option_question *question, struct option_answer *answer)
@@ -311,6 +311,6 @@ const struct family family_gvisor = {
 	.anchors = family_anchors,
 	.fresh = family_fresh,
 	.bound = gvisor_bound,
-	.port = family_port,
+	.port = ALONE_ONLY(family_port),
 	.event = gvisor_event,
 };

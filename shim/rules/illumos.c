@@ -21,73 +21,73 @@
 
 static const struct rule holder_exclusive = {
 	"conflict/holder-exclusive", "that socket has SO_EXCLBIND, which SO_REUSEADDR does not lift",
-	"the holder had no SO_EXCLBIND", TCP_BIND "; " UDP_BIND,
+	"the holder had no SO_EXCLBIND", FOR_PEOPLE(TCP_BIND "; " UDP_BIND),
 };
 static const struct rule claim_exclusive = {
 	"conflict/exclusive", "this socket has SO_EXCLBIND, and the addresses overlap, IPv4 and IPv6 taken together",
-	"this socket had no SO_EXCLBIND", TCP_BIND "; " UDP_BIND,
+	"this socket had no SO_EXCLBIND", FOR_PEOPLE(TCP_BIND "; " UDP_BIND),
 };
 static const struct rule no_reuseaddr = {
 	"conflict/no-reuseaddr", "the addresses overlap, and this socket lacks SO_REUSEADDR",
-	"this socket had SO_REUSEADDR; the holder's own does not matter", TCP_BIND "; " UDP_BIND,
+	"this socket had SO_REUSEADDR; the holder's own does not matter", FOR_PEOPLE(TCP_BIND "; " UDP_BIND),
 };
 static const struct rule time_wait = {
-	"conflict/time-wait", "this socket lacks SO_REUSEADDR", "this socket had SO_REUSEADDR", TCP_BIND,
+	"conflict/time-wait", "this socket lacks SO_REUSEADDR", "this socket had SO_REUSEADDR", FOR_PEOPLE(TCP_BIND),
 };
 static const struct rule same_address = {
 	"conflict/same-address", "SO_REUSEADDR does not share the very address of a socket that is bound or listens",
-	"one of the two had another address, or 0.0.0.0", TCP_BIND,
+	"one of the two had another address, or 0.0.0.0", FOR_PEOPLE(TCP_BIND),
 };
 static const struct rule udp_automatic = {
-	"conflict/udp-automatic", "the port is in use, and SO_REUSEADDR does not count for port 0", NULL, UDP_BIND,
+	"conflict/udp-automatic", "the port is in use, and SO_REUSEADDR does not count for port 0", NULL, FOR_PEOPLE(UDP_BIND),
 };
-static const struct rule ok_free = { "ok/free", "no socket overlaps", NULL, TCP_BIND "; " UDP_BIND };
+static const struct rule ok_free = { "ok/free", "no socket overlaps", NULL, FOR_PEOPLE(TCP_BIND "; " UDP_BIND) };
 static const struct rule ok_reuseaddr = {
-	"ok/reuseaddr", "this socket has SO_REUSEADDR, and the holder's own does not matter", NULL, TCP_BIND "; " UDP_BIND,
+	"ok/reuseaddr", "this socket has SO_REUSEADDR, and the holder's own does not matter", NULL, FOR_PEOPLE(TCP_BIND "; " UDP_BIND),
 };
-static const struct rule ok_listen = { "ok/listen", "listen() asks nobody", NULL, "illumos-gate inet/tcp/tcp_bind.c tcp_do_listen()" };
+static const struct rule ok_listen = { "ok/listen", "listen() asks nobody", NULL, FOR_PEOPLE("illumos-gate inet/tcp/tcp_bind.c tcp_do_listen()") };
 
 static const struct rule bind_malformed = {
-	"bind/malformed", "length and family do not fit the socket", "the address were that of the socket's family", SOCKFS,
+	"bind/malformed", "length and family do not fit the socket", "the address were that of the socket's family", FOR_PEOPLE(SOCKFS),
 };
 static const struct rule bind_used = {
-	"bind/already-bound", "the socket has an address already", "it were a new socket", TCP_CHECK "; " UDP_BIND,
+	"bind/already-bound", "the socket has an address already", "it were a new socket", FOR_PEOPLE(TCP_CHECK "; " UDP_BIND),
 };
 static const struct rule bind_foreign = {
-	"bind/foreign-address", "no interface has that address", "the address belonged to an interface", TCP_CHECK "; " UDP_BIND,
+	"bind/foreign-address", "no interface has that address", "the address belonged to an interface", FOR_PEOPLE(TCP_CHECK "; " UDP_BIND),
 };
 static const struct rule bind_privileged = {
 	"bind/privileged-port", "ports below 1024, 2049 and 4045 need the privilege net_privaddr",
-	"root bound it", TCP_CHECK "; " UDP_BIND,
+	"root bound it", FOR_PEOPLE(TCP_CHECK "; " UDP_BIND),
 };
 static const struct rule listen_udp = {
-	"listen/udp", "a UDP socket cannot listen", NULL, "illumos-gate inet/udp/udp.c, tpi_notsupp",
+	"listen/udp", "a UDP socket cannot listen", NULL, FOR_PEOPLE("illumos-gate inet/udp/udp.c, tpi_notsupp"),
 };
 static const struct rule listen_connected = {
-	"listen/connected", "the socket is connected", "it were a new socket", "illumos-gate inet/tcp/tcp_bind.c tcp_do_listen()",
+	"listen/connected", "the socket is connected", "it were a new socket", FOR_PEOPLE("illumos-gate inet/tcp/tcp_bind.c tcp_do_listen()"),
 };
 static const struct rule connect_used = {
-	"connect/used", "the socket is connected", "it were a new socket", "illumos-gate fs/sockfs/sockcommon_sops.c so_connect()",
+	"connect/used", "the socket is connected", "it were a new socket", FOR_PEOPLE("illumos-gate fs/sockfs/sockcommon_sops.c so_connect()"),
 };
 static const struct rule connect_listening = {
-	"connect/listening", "the socket listens", "it were a new socket", "illumos-gate fs/sockfs/sockcommon_sops.c so_connect()",
+	"connect/listening", "the socket listens", "it were a new socket", FOR_PEOPLE("illumos-gate fs/sockfs/sockcommon_sops.c so_connect()"),
 };
 static const struct rule connect_refused = {
-	"connect/refused", "nobody listens there", NULL, "RFC 9293 3.10.7.1",
+	"connect/refused", "nobody listens there", NULL, FOR_PEOPLE("RFC 9293 3.10.7.1"),
 };
 static const struct rule connect_full = {
-	"connect/full", "the listener's queue is full, and it drops what comes", NULL, "illumos-gate inet/tcp/tcp_input.c tcp_input_listener()",
+	"connect/full", "the listener's queue is full, and it drops what comes", NULL, FOR_PEOPLE("illumos-gate inet/tcp/tcp_input.c tcp_input_listener()"),
 };
 static const struct rule connect_tuple = {
 	"connect/same-connection", "the same connection exists", "another port or peer were chosen",
-	"illumos-gate inet/ip/ipclassifier.c ipcl_conn_insert(), 041297c2",
+	FOR_PEOPLE("illumos-gate inet/ip/ipclassifier.c ipcl_conn_insert(), 041297c2"),
 };
-static const struct rule shutdown_idle = { "shutdown/not-connected", "the socket is not connected", NULL, "illumos-gate fs/sockfs/sockcommon_sops.c so_shutdown()" };
+static const struct rule shutdown_idle = { "shutdown/not-connected", "the socket is not connected", NULL, FOR_PEOPLE("illumos-gate fs/sockfs/sockcommon_sops.c so_shutdown()") };
 static const struct rule no_port = {
-	"port/none-left", "all ports from 32768 to 65535 are taken", NULL, TCP_CHECK "; " UDP_BIND,
+	"port/none-left", "all ports from 32768 to 65535 are taken", NULL, FOR_PEOPLE(TCP_CHECK "; " UDP_BIND),
 };
 static const struct rule accept_not_listening = {
-	"accept/not-listening", "the socket does not listen", NULL, "illumos-gate fs/sockfs/sockcommon_sops.c so_accept()",
+	"accept/not-listening", "the socket does not listen", NULL, FOR_PEOPLE("illumos-gate fs/sockfs/sockcommon_sops.c so_accept()"),
 };
 
 /* ---- the holders ---- */
@@ -300,9 +300,9 @@ static const struct option_row rows[] = {
 	{ -1, 0, 0, 0, false },
 };
 
-static const struct rule option_ok = { "ok/option", NULL, NULL, OPTIONS };
-static const struct rule option_unknown = { "option/unknown", "there is no such option", NULL, OPTIONS };
-static const struct rule option_length = { "option/length", "the length is not that of the value", NULL, OPTIONS };
+static const struct rule option_ok = { "ok/option", NULL, NULL, FOR_PEOPLE(OPTIONS) };
+static const struct rule option_unknown = { "option/unknown", "there is no such option", NULL, FOR_PEOPLE(OPTIONS) };
+static const struct rule option_length = { "option/length", "the length is not that of the value", NULL, FOR_PEOPLE(OPTIONS) };
 static const struct option_rules option_rules = { &option_ok, &option_unknown, &option_length, &option_length, false };
 
 static void illumos_option(const struct option_question *question, struct option_answer *answer)
@@ -360,6 +360,6 @@ const struct family family_illumos = {
 	.released = family_released,
 	.anchors = family_anchors,
 	.fresh = family_fresh,
-	.port = family_port,
+	.port = ALONE_ONLY(family_port),
 	.event = illumos_event,
 };

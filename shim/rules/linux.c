@@ -53,25 +53,25 @@ static const struct rule conflicts[][2] = {
 
 /* A port the system tries of its own accord (fakebind play; the host does it for itself). */
 static const struct rule port_taken = { "port/taken", "an automatic port is shared with nobody", NULL,
-	"net/ipv4/inet_connection_sock.c inet_csk_find_open_port(), inet_hashtables.c __inet_hash_connect(), 6.18" };
-static const struct rule ok_free = { "ok/free", "no socket overlaps", NULL, PAIR };
-static const struct rule ok_reuseaddr = { "ok/reuseaddr", "every overlapping socket has SO_REUSEADDR, and none listens", NULL, PAIR };
-static const struct rule ok_reuseport = { "ok/reuseport", "every overlapping socket has SO_REUSEPORT and the same user", NULL, PAIR };
+	FOR_PEOPLE("net/ipv4/inet_connection_sock.c inet_csk_find_open_port(), inet_hashtables.c __inet_hash_connect(), 6.18") };
+static const struct rule ok_free = { "ok/free", "no socket overlaps", NULL, FOR_PEOPLE(PAIR) };
+static const struct rule ok_reuseaddr = { "ok/reuseaddr", "every overlapping socket has SO_REUSEADDR, and none listens", NULL, FOR_PEOPLE(PAIR) };
+static const struct rule ok_reuseport = { "ok/reuseport", "every overlapping socket has SO_REUSEPORT and the same user", NULL, FOR_PEOPLE(PAIR) };
 static const struct rule ok_remembered = { "ok/reuseport-remembered",
 	"the port remembers a SO_REUSEPORT claim of this user to the same address or to all, and nobody was asked", NULL,
-	"net/ipv4/inet_connection_sock.c sk_reuseport_match(), inet_csk_update_fastreuse(), 6.18" };
+	FOR_PEOPLE("net/ipv4/inet_connection_sock.c sk_reuseport_match(), inet_csk_update_fastreuse(), 6.18") };
 static const struct rule ok_remembered_reuseaddr = { "ok/reuseaddr-remembered",
 	"the port remembers that its sockets had SO_REUSEADDR when they were bound, and nobody was asked", NULL,
-	"net/ipv4/inet_connection_sock.c inet_csk_get_port(), tb->fastreuse, 2.6.24 to 6.7" };
+	FOR_PEOPLE("net/ipv4/inet_connection_sock.c inet_csk_get_port(), tb->fastreuse, 2.6.24 to 6.7") };
 static const struct rule ok_unseen = { "ok/not-found",
 	"an overlapping socket is not found by the address looked up", NULL,
-	"net/ipv4/inet_hashtables.c inet_bind2_bucket_match_addr_any(), inet_bind2_bucket_addr_match(), 6.1 to 6.8" };
+	FOR_PEOPLE("net/ipv4/inet_hashtables.c inet_bind2_bucket_match_addr_any(), inet_bind2_bucket_addr_match(), 6.1 to 6.8") };
 static const struct rule ok_crowd = { "ok/crowded-port",
 	"the port's hash slot has more than ten UDP sockets: a bind to all addresses asks only others to all addresses", NULL,
-	"net/ipv4/udp.c udp_lib_get_port(), 3.6 to 6.8" };
+	FOR_PEOPLE("net/ipv4/udp.c udp_lib_get_port(), 3.6 to 6.8") };
 static const struct rule ok_first_owner = { "ok/first-udp-owner",
 	"only the first overlapping socket was asked, and it shares by SO_REUSEPORT", NULL,
-	"net/ipv4/udp.c udp_lib_lport_inuse(), 6.18" };
+	FOR_PEOPLE("net/ipv4/udp.c udp_lib_lport_inuse(), 6.18") };
 
 /* ---- pairs ---- */
 
@@ -326,7 +326,7 @@ static bool linux_before(const struct question *question, struct verdict *verdic
 		return true;
 	if (*to_length)
 		read.address = (const uint8_t *)to;
-	return question->alone && linux_before_alone(&read, verdict, to, to_length);
+	return IS_ALONE(question) && linux_before_alone(&read, verdict, to, to_length);
 }
 
 /* bind() takes a port where nobody overlaps, connect() one where all others came by connect() too. */
@@ -370,7 +370,7 @@ static void linux_end(struct judgement *judgement, struct verdict *verdict)
 static void linux_option(const struct option_question *question, struct option_answer *answer)
 {
 	*answer = (struct option_answer){ .passes = true };
-	if (linux_option_version(question, answer) || !question->alone)
+	if (linux_option_version(question, answer) || !IS_ALONE(question))
 		return;
 	if (is_1_2(question->profile))
 		linux_1_2_option_alone(question, answer);
@@ -416,7 +416,7 @@ const struct family family_linux = {
 	.released = linux_released,
 	.anchors = linux_anchors,
 	.bound = linux_bound,
-	.source = linux_source,
-	.port = linux_port,
+	.source = ALONE_ONLY(linux_source),
+	.port = ALONE_ONLY(linux_port),
 	.event = linux_event,
 };

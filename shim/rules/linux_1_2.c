@@ -11,28 +11,28 @@
 
 #define BIND "net/inet/af_inet.c inet_bind(), 1.2.13"
 
-static const struct rule socket_family = { "socket/family", "there is no IPv6", NULL, "net/socket.c sock_socket(), 1.2.13" };
-static const struct rule bind_connected = { "bind/connected", "the socket listens or is connected", "it were a new socket", BIND };
-static const struct rule bind_bound = { "bind/bound", "the socket has a port already", "it were a new socket", BIND };
-static const struct rule bind_privileged = { "bind/privileged", "ports below 1024 are for root", "the port were 1024 or higher", BIND };
-static const struct rule address_short = { "address/short", "the length is below that of the address", NULL, BIND };
+static const struct rule socket_family = { "socket/family", "there is no IPv6", NULL, FOR_PEOPLE("net/socket.c sock_socket(), 1.2.13") };
+static const struct rule bind_connected = { "bind/connected", "the socket listens or is connected", "it were a new socket", FOR_PEOPLE(BIND) };
+static const struct rule bind_bound = { "bind/bound", "the socket has a port already", "it were a new socket", FOR_PEOPLE(BIND) };
+static const struct rule bind_privileged = { "bind/privileged", "ports below 1024 are for root", "the port were 1024 or higher", FOR_PEOPLE(BIND) };
+static const struct rule address_short = { "address/short", "the length is below that of the address", NULL, FOR_PEOPLE(BIND) };
 static const struct rule address_foreign = { "address/foreign", "no interface has that address", "the address belonged to an interface",
-	"net/inet/devinet.c ip_chk_addr(), 1.2.13" };
-static const struct rule listen_connected = { "listen/connected", "the socket is connected", NULL, "net/socket.c sock_listen(), 1.2.13" };
-static const struct rule listen_always = { "listen/unchecked", "listen() never looks at others", NULL, "net/inet/af_inet.c inet_listen(), 1.2.13" };
-static const struct rule shutdown_idle = { "shutdown/not-connected", "the socket is not connected", NULL, "net/inet/af_inet.c inet_shutdown(), 1.2.13" };
-static const struct rule name_own = { "name/own-address", "a socket without an address shows the machine's", NULL, "net/inet/af_inet.c inet_getname(), 1.2.13" };
-static const struct rule send_multicast = { "send/no-route", "there is no route to a multicast address", NULL, "net/inet/route.c ip_rt_route(), 1.2.13" };
-static const struct rule join_no_device = { "option/no-device", "the loopback interface takes no multicast", NULL, "net/inet/ip.c ip_setsockopt(), 1.2.13" };
+	FOR_PEOPLE("net/inet/devinet.c ip_chk_addr(), 1.2.13") };
+static const struct rule listen_connected = { "listen/connected", "the socket is connected", NULL, FOR_PEOPLE("net/socket.c sock_listen(), 1.2.13") };
+static const struct rule listen_always = { "listen/unchecked", "listen() never looks at others", NULL, FOR_PEOPLE("net/inet/af_inet.c inet_listen(), 1.2.13") };
+static const struct rule shutdown_idle = { "shutdown/not-connected", "the socket is not connected", NULL, FOR_PEOPLE("net/inet/af_inet.c inet_shutdown(), 1.2.13") };
+static const struct rule name_own = { "name/own-address", "a socket without an address shows the machine's", NULL, FOR_PEOPLE("net/inet/af_inet.c inet_getname(), 1.2.13") };
+static const struct rule send_multicast = { "send/no-route", "there is no route to a multicast address", NULL, FOR_PEOPLE("net/inet/route.c ip_rt_route(), 1.2.13") };
+static const struct rule join_no_device = { "option/no-device", "the loopback interface takes no multicast", NULL, FOR_PEOPLE("net/inet/ip.c ip_setsockopt(), 1.2.13") };
 
 static const struct rule port_used = { "conflict/port-used", "that socket has the port, and this one lacks SO_REUSEADDR: addresses do not count",
-	"this socket had SO_REUSEADDR", BIND };
+	"this socket had SO_REUSEADDR", FOR_PEOPLE(BIND) };
 static const struct rule same_address = { "conflict/same-address", "it has the very same address and lacks SO_REUSEADDR",
-	"both sockets had SO_REUSEADDR", BIND };
+	"both sockets had SO_REUSEADDR", FOR_PEOPLE(BIND) };
 static const struct rule same_listens = { "conflict/same-address-listens", "it has the very same address and listens",
-	"the addresses differed: 0.0.0.0 and 127.0.0.1 do", BIND };
-static const struct rule ok_free = { "ok/free", "no socket has the port", NULL, BIND };
-static const struct rule ok_reuseaddr = { "ok/reuseaddr", "this socket has SO_REUSEADDR, and no other with the same address objects", NULL, BIND };
+	"the addresses differed: 0.0.0.0 and 127.0.0.1 do", FOR_PEOPLE(BIND) };
+static const struct rule ok_free = { "ok/free", "no socket has the port", NULL, FOR_PEOPLE(BIND) };
+static const struct rule ok_reuseaddr = { "ok/reuseaddr", "this socket has SO_REUSEADDR, and no other with the same address objects", NULL, FOR_PEOPLE(BIND) };
 
 /* ---- the arguments ---- */
 
@@ -43,7 +43,7 @@ static bool is_mine(const struct question *question, const uint8_t *address)
 
 	if (!memcmp(address, broadcast[0], 4) || !memcmp(address, broadcast[1], 4))
 		return false;
-	if (!question->alone) /* the host knows the interfaces */
+	if (!IS_ALONE(question)) /* the host knows the interfaces */
 		return true;
 	return address[0] == 127 || (address[0] & 0xf0) == 224 || !(address[0] | address[1] | address[2] | address[3]);
 }
@@ -124,11 +124,11 @@ bool linux_1_2_before(const struct question *question, struct verdict *verdict, 
 	case CALL_NAME:
 		return before_name(question, verdict, to, to_length);
 	case CALL_SEND:
-		if (question->alone && before_send(question, verdict))
+		if (IS_ALONE(question) && before_send(question, verdict))
 			return true;
 		/* fall through */
 	default:
-		return question->alone && linux_before_alone(question, verdict, to, to_length);
+		return IS_ALONE(question) && linux_before_alone(question, verdict, to, to_length);
 	}
 }
 

@@ -16,30 +16,30 @@
 #define LAST_EPHEMERAL 60999
 #define LOOPBACK_INDEX 1
 
-static const struct rule address_short = { "address/short", "the length is below that of the family's address", NULL, BIND4 "; " BIND6 };
-static const struct rule address_family = { "address/family", "the address is of another family than the socket", NULL, BIND4 "; " BIND6 };
-static const struct rule address_foreign = { "address/foreign", "no interface has that address", "the address belonged to an interface", BIND4 "; " BIND6 };
-static const struct rule address_scope = { "address/scope", "such an address needs a scope id", "sin6_scope_id named an interface", BIND6 };
-static const struct rule address_multicast = { "address/multicast", "a TCP socket binds no IPv6 multicast address", NULL, BIND6 };
-static const struct rule address_v6only = { "address/v6only", "the socket is for IPv6 only, and this is an IPv4 address", "IPV6_V6ONLY were off", BIND6 };
-static const struct rule address_unreachable = { "address/unreachable", "there is no route to it", NULL, "net/ipv4/tcp_ipv4.c tcp_v4_connect(); net/ipv6/tcp_ipv6.c tcp_v6_connect(), 6.18" };
-static const struct rule bind_privileged = { "bind/privileged", "ports below 1024 are for root", "the port were 1024 or higher", BIND4 "; " BIND6 };
-static const struct rule bind_bound = { "bind/bound", "the socket has a port already, or is connected", "it were a new socket", BIND4 "; " BIND6 };
-static const struct rule listen_udp = { "listen/udp", "a UDP socket cannot listen", NULL, "net/core/sock.c sock_no_listen(), 6.18" };
-static const struct rule listen_connected = { "listen/connected", "the socket is connected", NULL, "net/ipv4/af_inet.c inet_listen(), 6.18" };
-static const struct rule connect_used = { "connect/used", "the socket listens or is connected", NULL, "net/ipv4/af_inet.c __inet_stream_connect(), 6.18" };
-static const struct rule connect_refused = { "connect/refused", "nobody listens there", NULL, "net/ipv4/tcp_input.c tcp_reset(), 6.18" };
-static const struct rule connect_full = { "connect/full", "the listener's queue is full, and nobody answers", NULL, "net/ipv4/tcp_input.c tcp_conn_request(), 6.18" };
-static const struct rule connect_tuple = { "connect/four-tuple", "that connection exists already", "it came from another port", "net/ipv4/inet_hashtables.c __inet_check_established(), 6.18" };
-static const struct rule no_port = { "port/none-left", "no automatic port is left", NULL, "net/ipv4/inet_connection_sock.c inet_csk_find_open_port(), inet_hashtables.c __inet_hash_connect(), udp.c udp_lib_get_port(), 6.18" };
-static const struct rule accept_udp = { "accept/udp", "a UDP socket accepts nothing", NULL, "net/core/sock.c sock_no_accept(), 6.18" };
-static const struct rule accept_not_listening = { "accept/not-listening", "the socket does not listen", NULL, "net/ipv4/inet_connection_sock.c inet_csk_accept(), 6.18" };
-static const struct rule shutdown_idle = { "shutdown/not-connected", "the socket is not connected", NULL, "net/ipv4/af_inet.c inet_shutdown(), 6.18" };
-static const struct rule send_idle = { "send/not-connected", "the socket is not connected", NULL, "net/ipv4/tcp.c tcp_sendmsg_locked(), 6.18" };
-static const struct rule option_unknown = { "option/unknown", "there is no such option for this socket", NULL, "net/core/sock.c sk_setsockopt(); net/ipv6/ipv6_sockglue.c, 6.18" };
-static const struct rule option_short = { "option/short", "the value is shorter than an int", NULL, "net/core/sock.c sk_setsockopt(), 6.18" };
-static const struct rule option_bound = { "option/bound", "IPV6_V6ONLY cannot change once the socket has a port", NULL, "net/ipv6/ipv6_sockglue.c do_ipv6_setsockopt(), 6.18" };
-static const struct rule ok_arguments = { "ok/answered", "nothing is to be checked", NULL, BIND4 };
+static const struct rule address_short = { "address/short", "the length is below that of the family's address", NULL, FOR_PEOPLE(BIND4 "; " BIND6) };
+static const struct rule address_family = { "address/family", "the address is of another family than the socket", NULL, FOR_PEOPLE(BIND4 "; " BIND6) };
+static const struct rule address_foreign = { "address/foreign", "no interface has that address", "the address belonged to an interface", FOR_PEOPLE(BIND4 "; " BIND6) };
+static const struct rule address_scope = { "address/scope", "such an address needs a scope id", "sin6_scope_id named an interface", FOR_PEOPLE(BIND6) };
+static const struct rule address_multicast = { "address/multicast", "a TCP socket binds no IPv6 multicast address", NULL, FOR_PEOPLE(BIND6) };
+static const struct rule address_v6only = { "address/v6only", "the socket is for IPv6 only, and this is an IPv4 address", "IPV6_V6ONLY were off", FOR_PEOPLE(BIND6) };
+static const struct rule address_unreachable = { "address/unreachable", "there is no route to it", NULL, FOR_PEOPLE("net/ipv4/tcp_ipv4.c tcp_v4_connect(); net/ipv6/tcp_ipv6.c tcp_v6_connect(), 6.18") };
+static const struct rule bind_privileged = { "bind/privileged", "ports below 1024 are for root", "the port were 1024 or higher", FOR_PEOPLE(BIND4 "; " BIND6) };
+static const struct rule bind_bound = { "bind/bound", "the socket has a port already, or is connected", "it were a new socket", FOR_PEOPLE(BIND4 "; " BIND6) };
+static const struct rule listen_udp = { "listen/udp", "a UDP socket cannot listen", NULL, FOR_PEOPLE("net/core/sock.c sock_no_listen(), 6.18") };
+static const struct rule listen_connected = { "listen/connected", "the socket is connected", NULL, FOR_PEOPLE("net/ipv4/af_inet.c inet_listen(), 6.18") };
+static const struct rule connect_used = { "connect/used", "the socket listens or is connected", NULL, FOR_PEOPLE("net/ipv4/af_inet.c __inet_stream_connect(), 6.18") };
+static const struct rule connect_refused = { "connect/refused", "nobody listens there", NULL, FOR_PEOPLE("net/ipv4/tcp_input.c tcp_reset(), 6.18") };
+static const struct rule connect_full = { "connect/full", "the listener's queue is full, and nobody answers", NULL, FOR_PEOPLE("net/ipv4/tcp_input.c tcp_conn_request(), 6.18") };
+static const struct rule connect_tuple = { "connect/four-tuple", "that connection exists already", "it came from another port", FOR_PEOPLE("net/ipv4/inet_hashtables.c __inet_check_established(), 6.18") };
+static const struct rule no_port = { "port/none-left", "no automatic port is left", NULL, FOR_PEOPLE("net/ipv4/inet_connection_sock.c inet_csk_find_open_port(), inet_hashtables.c __inet_hash_connect(), udp.c udp_lib_get_port(), 6.18") };
+static const struct rule accept_udp = { "accept/udp", "a UDP socket accepts nothing", NULL, FOR_PEOPLE("net/core/sock.c sock_no_accept(), 6.18") };
+static const struct rule accept_not_listening = { "accept/not-listening", "the socket does not listen", NULL, FOR_PEOPLE("net/ipv4/inet_connection_sock.c inet_csk_accept(), 6.18") };
+static const struct rule shutdown_idle = { "shutdown/not-connected", "the socket is not connected", NULL, FOR_PEOPLE("net/ipv4/af_inet.c inet_shutdown(), 6.18") };
+static const struct rule send_idle = { "send/not-connected", "the socket is not connected", NULL, FOR_PEOPLE("net/ipv4/tcp.c tcp_sendmsg_locked(), 6.18") };
+static const struct rule option_unknown = { "option/unknown", "there is no such option for this socket", NULL, FOR_PEOPLE("net/core/sock.c sk_setsockopt(); net/ipv6/ipv6_sockglue.c, 6.18") };
+static const struct rule option_short = { "option/short", "the value is shorter than an int", NULL, FOR_PEOPLE("net/core/sock.c sk_setsockopt(), 6.18") };
+static const struct rule option_bound = { "option/bound", "IPV6_V6ONLY cannot change once the socket has a port", NULL, FOR_PEOPLE("net/ipv6/ipv6_sockglue.c do_ipv6_setsockopt(), 6.18") };
+static const struct rule ok_arguments = { "ok/answered", "nothing is to be checked", NULL, FOR_PEOPLE(BIND4) };
 
 bool linux_answer(struct verdict *verdict, int error, const struct rule *rule)
 {

@@ -7,13 +7,13 @@
 #include <string.h>
 
 static const struct rule address_family = { "address/family", "the address is of another family than the socket", NULL,
-	"net/ipv4/af_inet.c inet_bind(), net/ipv6/af_inet6.c inet6_bind(), 2.6.32.69" };
+	FOR_PEOPLE("net/ipv4/af_inet.c inet_bind(), net/ipv6/af_inet6.c inet6_bind(), 2.6.32.69") };
 static const struct rule address_mapped = { "address/mapped", "that IPv4 address is none of a single interface",
-	"it were bound by an IPv4 socket", "net/ipv6/af_inet6.c inet6_bind(), 2.6.24" };
+	"it were bound by an IPv4 socket", FOR_PEOPLE("net/ipv6/af_inet6.c inet6_bind(), 2.6.24") };
 static const struct rule bind_privileged = { "bind/privileged", "ports below 1024 are for root", "the port were 1024 or higher",
-	"net/ipv4/af_inet.c inet_bind(), net/ipv6/af_inet6.c inet6_bind(), before 4.11" };
+	FOR_PEOPLE("net/ipv4/af_inet.c inet_bind(), net/ipv6/af_inet6.c inet6_bind(), before 4.11") };
 static const struct rule option_later = { "option/later", "this version does not have that option yet", NULL,
-	"net/core/sock.c sock_setsockopt(): SO_REUSEPORT since 3.9, SO_ATTACH_REUSEPORT_* since 4.5" };
+	FOR_PEOPLE("net/core/sock.c sock_setsockopt(): SO_REUSEPORT since 3.9, SO_ATTACH_REUSEPORT_* since 4.5") };
 
 /* With a length that is too short nothing else is looked at. */
 static bool is_short(const struct question *question)
@@ -64,7 +64,7 @@ static bool bind_own_family(const struct question *question, struct verdict *ver
 {
 	const uint32_t *trait = question->profile->trait;
 
-	if (is_privileged(question) && !question->alone && trait[trait_low_port] == low_port_capability)
+	if (is_privileged(question) && !IS_ALONE(question) && trait[trait_low_port] == low_port_capability)
 		return linux_answer(verdict, EACCES, &bind_privileged);
 	if (question->state == STATE_UNBOUND && is_mapped_oddity(question) && trait[trait_ipv6_rules] == ipv6_rules_linux_2_6_24)
 		return linux_answer(verdict, EADDRNOTAVAIL, &address_mapped);

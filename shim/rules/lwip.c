@@ -20,62 +20,62 @@
 
 static const struct rule claim_no_reuseaddr = {
 	"conflict/no-reuseaddr", "the addresses overlap, and this socket lacks SO_REUSEADDR",
-	"both sockets had SO_REUSEADDR", TCP "; " UDP,
+	"both sockets had SO_REUSEADDR", FOR_PEOPLE(TCP "; " UDP),
 };
 static const struct rule holder_no_reuseaddr = {
 	"conflict/holder-no-reuseaddr", "the addresses overlap, and that socket lacks SO_REUSEADDR",
-	"the holder had SO_REUSEADDR too", TCP "; " UDP,
+	"the holder had SO_REUSEADDR too", FOR_PEOPLE(TCP "; " UDP),
 };
 static const struct rule not_built = {
 	"conflict/overlap", "the addresses overlap, and lwIP was built without SO_REUSE",
-	"lwIP were built with SO_REUSE", TCP "; " UDP,
+	"lwIP were built with SO_REUSE", FOR_PEOPLE(TCP "; " UDP),
 };
 static const struct rule time_wait = {
-	"conflict/time-wait", "this socket lacks SO_REUSEADDR", "this socket had SO_REUSEADDR; the old one's does not matter", TCP,
+	"conflict/time-wait", "this socket lacks SO_REUSEADDR", "this socket had SO_REUSEADDR; the old one's does not matter", FOR_PEOPLE(TCP),
 };
 static const struct rule bind_itself = {
 	"conflict/itself", "the socket has that very address already, and bind() does not leave it out",
-	"it had SO_REUSEADDR", TCP,
+	"it had SO_REUSEADDR", FOR_PEOPLE(TCP),
 };
 static const struct rule listen_same_address = {
-	"listen/same-address", "it listens on the very same address", "the addresses differed, if only by 0.0.0.0", TCP_LISTEN,
+	"listen/same-address", "it listens on the very same address", "the addresses differed, if only by 0.0.0.0", FOR_PEOPLE(TCP_LISTEN),
 };
-static const struct rule any_taken = { "conflict/taken", "somebody has that port, and the next one is tried", NULL, TCP "; " UDP };
-static const struct rule ok_free = { "ok/free", "no socket overlaps", NULL, TCP "; " UDP };
-static const struct rule ok_reuseaddr = { "ok/reuseaddr", "every overlapping socket has SO_REUSEADDR", NULL, TCP "; " UDP };
-static const struct rule ok_listen = { "ok/listen", "nobody listens on the very same address", NULL, TCP_LISTEN };
-static const struct rule ok_listen_again = { "ok/listen-again", "only the backlog changes", NULL, NETCONN };
+static const struct rule any_taken = { "conflict/taken", "somebody has that port, and the next one is tried", NULL, FOR_PEOPLE(TCP "; " UDP) };
+static const struct rule ok_free = { "ok/free", "no socket overlaps", NULL, FOR_PEOPLE(TCP "; " UDP) };
+static const struct rule ok_reuseaddr = { "ok/reuseaddr", "every overlapping socket has SO_REUSEADDR", NULL, FOR_PEOPLE(TCP "; " UDP) };
+static const struct rule ok_listen = { "ok/listen", "nobody listens on the very same address", NULL, FOR_PEOPLE(TCP_LISTEN) };
+static const struct rule ok_listen_again = { "ok/listen-again", "only the backlog changes", NULL, FOR_PEOPLE(NETCONN) };
 static const struct rule ok_listen_unbound = {
-	"ok/listen-unbound", "the socket listens on port 0, where nobody finds it", "bind() had been called", NETCONN " lwip_netconn_do_listen()",
+	"ok/listen-unbound", "the socket listens on port 0, where nobody finds it", "bind() had been called", FOR_PEOPLE(NETCONN " lwip_netconn_do_listen()"),
 };
-static const struct rule ok_shutdown = { "ok/shutdown", "the socket is closed, but for its descriptor", NULL, NETCONN " lwip_netconn_do_close()" };
+static const struct rule ok_shutdown = { "ok/shutdown", "the socket is closed, but for its descriptor", NULL, FOR_PEOPLE(NETCONN " lwip_netconn_do_close()") };
 
 static const struct rule bind_family = {
-	"bind/family", "the address is not of the socket's family", "it were", SOCKETS " lwip_bind()",
+	"bind/family", "the address is not of the socket's family", "it were", FOR_PEOPLE(SOCKETS " lwip_bind()"),
 };
 static const struct rule bind_length = {
-	"bind/length", "the length is that of no address", "the length were that of the family's structure", SOCKETS " lwip_bind()",
+	"bind/length", "the length is that of no address", "the length were that of the family's structure", FOR_PEOPLE(SOCKETS " lwip_bind()"),
 };
 static const struct rule bind_state = {
-	"bind/wrong-state", "the socket listens, is connected or was shut down", "it were a new socket", TCP,
+	"bind/wrong-state", "the socket listens, is connected or was shut down", "it were a new socket", FOR_PEOPLE(TCP),
 };
-static const struct rule listen_udp = { "listen/udp", "a UDP socket cannot listen", NULL, SOCKETS " lwip_listen()" };
-static const struct rule listen_connected = { "listen/connected", "the socket is connected", "it were a new socket", NETCONN " lwip_netconn_do_listen()" };
+static const struct rule listen_udp = { "listen/udp", "a UDP socket cannot listen", NULL, FOR_PEOPLE(SOCKETS " lwip_listen()") };
+static const struct rule listen_connected = { "listen/connected", "the socket is connected", "it were a new socket", FOR_PEOPLE(NETCONN " lwip_netconn_do_listen()") };
 static const struct rule socket_gone = {
-	"socket/gone", "the connection's memory was given back, and the socket is good for nothing", "it were a new socket", NETCONN,
+	"socket/gone", "the connection's memory was given back, and the socket is good for nothing", "it were a new socket", FOR_PEOPLE(NETCONN),
 };
-static const struct rule connect_used = { "connect/used", "the socket listens or is connected", "it were a new socket", NETCONN " lwip_netconn_do_connect()" };
-static const struct rule connect_reset = { "connect/reset", "nobody listens there, and the answer is a reset", NULL, "lwIP src/core/tcp_in.c tcp_input(), src/api/err.c" };
-static const struct rule connect_full = { "connect/full", "the listener's queue is full, and it drops what comes", NULL, "lwIP src/core/tcp_in.c tcp_listen_input()" };
+static const struct rule connect_used = { "connect/used", "the socket listens or is connected", "it were a new socket", FOR_PEOPLE(NETCONN " lwip_netconn_do_connect()") };
+static const struct rule connect_reset = { "connect/reset", "nobody listens there, and the answer is a reset", NULL, FOR_PEOPLE("lwIP src/core/tcp_in.c tcp_input(), src/api/err.c") };
+static const struct rule connect_full = { "connect/full", "the listener's queue is full, and it drops what comes", NULL, FOR_PEOPLE("lwIP src/core/tcp_in.c tcp_listen_input()") };
 static const struct rule connect_tuple = {
 	"connect/same-connection", "the same connection exists, and this socket has SO_REUSEADDR", "another port or peer were chosen",
-	"lwIP src/core/tcp.c tcp_connect()",
+	FOR_PEOPLE("lwIP src/core/tcp.c tcp_connect()"),
 };
-static const struct rule accept_not_listening = { "accept/not-listening", "the socket does not listen", NULL, SOCKETS " lwip_accept()" };
+static const struct rule accept_not_listening = { "accept/not-listening", "the socket does not listen", NULL, FOR_PEOPLE(SOCKETS " lwip_accept()") };
 static const struct rule shutdown_half = {
-	"shutdown/not-connected", "only a connection has two directions", NULL, "lwIP src/core/tcp.c tcp_shutdown()",
+	"shutdown/not-connected", "only a connection has two directions", NULL, FOR_PEOPLE("lwIP src/core/tcp.c tcp_shutdown()"),
 };
-static const struct rule no_port = { "port/none-left", "all ports from 49152 on are taken", NULL, "lwIP src/core/tcp.c tcp_new_port(), udp.c udp_new_port()" };
+static const struct rule no_port = { "port/none-left", "all ports from 49152 on are taken", NULL, FOR_PEOPLE("lwIP src/core/tcp.c tcp_new_port(), udp.c udp_new_port()") };
 
 static bool has_reuse(const struct profile *profile)
 {
@@ -219,7 +219,7 @@ static bool before_listen(const struct question *question, struct verdict *verdi
 	case STATE_DEAD:
 		return verdict_final(verdict, ENOTCONN, &socket_gone);
 	case STATE_UNBOUND:
-		return question->alone && listens(verdict);
+		return IS_ALONE(question) && listens(verdict);
 	default:
 		return false;
 	}
@@ -248,13 +248,13 @@ static bool before_shutdown(const struct question *question, struct verdict *ver
 		return verdict_final(verdict, EOPNOTSUPP, &shutdown_half);
 	if (question->state == STATE_DEAD)
 		return verdict_final(verdict, ENOTCONN, &socket_gone);
-	if (question->state == STATE_CONNECTED || !question->alone)
+	if (question->state == STATE_CONNECTED || !IS_ALONE(question))
 		return false;
 	return question->argument == SHUT_RDWR ? closes(verdict) : verdict_final(verdict, ENOTCONN, &shutdown_half);
 }
 
 static const struct rule no_such_call = {
-	"call/none", "a library has neither users nor descriptors that can be duplicated", NULL, "lwIP 2.2.1 src/api/sockets.c",
+	"call/none", "a library has neither users nor descriptors that can be duplicated", NULL, FOR_PEOPLE("lwIP 2.2.1 src/api/sockets.c"),
 };
 
 static bool lwip_before(const struct question *question, struct verdict *verdict, struct sockaddr_storage *to, uint32_t *to_length)
@@ -297,9 +297,9 @@ static const struct option_row rows_without_reuse[] = {
 	{ -1, 0, 0, 0, false },
 };
 
-static const struct rule option_ok = { "ok/option", NULL, NULL, SOCKETS " lwip_setsockopt_impl()" };
-static const struct rule option_unknown = { "option/unknown", "there is no such option in this build", NULL, SOCKETS " lwip_setsockopt_impl()" };
-static const struct rule option_length = { "option/length", "the value is too short", NULL, SOCKETS " lwip_setsockopt_impl()" };
+static const struct rule option_ok = { "ok/option", NULL, NULL, FOR_PEOPLE(SOCKETS " lwip_setsockopt_impl()") };
+static const struct rule option_unknown = { "option/unknown", "there is no such option in this build", NULL, FOR_PEOPLE(SOCKETS " lwip_setsockopt_impl()") };
+static const struct rule option_length = { "option/length", "the value is too short", NULL, FOR_PEOPLE(SOCKETS " lwip_setsockopt_impl()") };
 static const struct option_rules option_rules = { &option_ok, &option_unknown, &option_length, &option_length, false };
 
 static void lwip_option(const struct option_question *question, struct option_answer *answer)
@@ -384,6 +384,6 @@ const struct family family_lwip = {
 	.released = lwip_released,
 	.anchors = family_anchors,
 	.fresh = family_fresh,
-	.port = lwip_port,
+	.port = ALONE_ONLY(lwip_port),
 	.event = lwip_event,
 };

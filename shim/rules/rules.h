@@ -73,7 +73,7 @@ struct rule {
 	const char *id;      /* "conflict/holder-listens" */
 	const char *because; /* end of "refused because ...", about the holder if there is one */
 	const char *remedy;  /* what would have allowed it, or NULL */
-	const char *source;  /* kernel file, function and version, or document */
+	const char *source;  /* kernel file, function and version, or document; NULL in the preloaded library */
 };
 
 #define VERDICT_BINDS 0x1u   /* refused, but the socket is bound all the same (connect: to a port the system chose) */
@@ -142,6 +142,17 @@ struct profile {
 	enum tier tier;
 	uint32_t trait[TRAIT_COUNT];
 };
+
+/* The preloaded library is never alone and shows nobody a profile: what only the command needs is left out of it. */
+#ifdef FAKEBIND_PRELOADED
+#define IS_ALONE(question) ((void)(question), false)
+#define ALONE_ONLY(function) (0 ? (function) : NULL)
+#define FOR_PEOPLE(text) NULL
+#else
+#define IS_ALONE(question) ((question)->alone)
+#define ALONE_ONLY(function) (function)
+#define FOR_PEOPLE(text) (text)
+#endif
 
 /* One socket call before any holder is looked at. */
 struct question {

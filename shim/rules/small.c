@@ -14,19 +14,19 @@
 #define NUTTX_UDP "apache/nuttx net/udp/udp_conn.c, 01663808"
 #define NUTTX_TCP "apache/nuttx net/tcp/tcp_conn.c, 007aabc4"
 
-static const struct rule ok_listen = { "ok/listen", "listen() asks nobody, as far as it was read", NULL, "not examined" };
-static const struct rule listen_udp = { "listen/udp", "a UDP socket cannot listen", NULL, "POSIX listen()" };
-static const struct rule listen_connected = { "listen/connected", "the socket is connected", "it were a new socket", "POSIX listen()" };
-static const struct rule connect_used = { "connect/used", "the socket listens or is connected", "it were a new socket", "POSIX connect()" };
-static const struct rule connect_refused = { "connect/refused", "nobody listens there", NULL, "POSIX connect()" };
-static const struct rule connect_full = { "connect/full", "the listener's queue is full", NULL, "POSIX connect()" };
-static const struct rule connect_tuple = { "connect/same-connection", "the same connection exists", "another port or peer were chosen", "POSIX connect()" };
-static const struct rule accept_not_listening = { "accept/not-listening", "the socket does not listen", NULL, "POSIX accept()" };
-static const struct rule shutdown_idle = { "shutdown/not-connected", "the socket is not connected", NULL, "POSIX shutdown()" };
-static const struct rule no_port = { "port/none-left", "no automatic port is left", NULL, ZEPHYR "; " NUTTX_UDP };
-static const struct rule taken = { "conflict/taken", "somebody has that port, and another one is tried", NULL, ZEPHYR "; " NUTTX_UDP };
-static const struct rule bind_malformed = { "bind/malformed", "the length is too short", "it were that of the family's structure", ZEPHYR_BIND };
-static const struct rule bind_family = { "bind/family", "the address is not of the socket's family", "it were", ZEPHYR_BIND };
+static const struct rule ok_listen = { "ok/listen", "listen() asks nobody, as far as it was read", NULL, FOR_PEOPLE("not examined") };
+static const struct rule listen_udp = { "listen/udp", "a UDP socket cannot listen", NULL, FOR_PEOPLE("POSIX listen()") };
+static const struct rule listen_connected = { "listen/connected", "the socket is connected", "it were a new socket", FOR_PEOPLE("POSIX listen()") };
+static const struct rule connect_used = { "connect/used", "the socket listens or is connected", "it were a new socket", FOR_PEOPLE("POSIX connect()") };
+static const struct rule connect_refused = { "connect/refused", "nobody listens there", NULL, FOR_PEOPLE("POSIX connect()") };
+static const struct rule connect_full = { "connect/full", "the listener's queue is full", NULL, FOR_PEOPLE("POSIX connect()") };
+static const struct rule connect_tuple = { "connect/same-connection", "the same connection exists", "another port or peer were chosen", FOR_PEOPLE("POSIX connect()") };
+static const struct rule accept_not_listening = { "accept/not-listening", "the socket does not listen", NULL, FOR_PEOPLE("POSIX accept()") };
+static const struct rule shutdown_idle = { "shutdown/not-connected", "the socket is not connected", NULL, FOR_PEOPLE("POSIX shutdown()") };
+static const struct rule no_port = { "port/none-left", "no automatic port is left", NULL, FOR_PEOPLE(ZEPHYR "; " NUTTX_UDP) };
+static const struct rule taken = { "conflict/taken", "somebody has that port, and another one is tried", NULL, FOR_PEOPLE(ZEPHYR "; " NUTTX_UDP) };
+static const struct rule bind_malformed = { "bind/malformed", "the length is too short", "it were that of the family's structure", FOR_PEOPLE(ZEPHYR_BIND) };
+static const struct rule bind_family = { "bind/family", "the address is not of the socket's family", "it were", FOR_PEOPLE(ZEPHYR_BIND) };
 
 /* ---- what both do ---- */
 
@@ -117,34 +117,34 @@ static uint32_t small_inherited(const struct profile *profile, uint32_t listener
 	return listener_options & (OPTION_REUSEADDR | OPTION_REUSEPORT | OPTION_V6ONLY);
 }
 
-static const struct rule option_ok = { "ok/option", NULL, NULL, "POSIX setsockopt()" };
-static const struct rule option_unknown = { "option/unknown", "there is no such option", NULL, "POSIX setsockopt()" };
-static const struct rule option_length = { "option/length", "the value is too short", NULL, "POSIX setsockopt()" };
+static const struct rule option_ok = { "ok/option", NULL, NULL, FOR_PEOPLE("POSIX setsockopt()") };
+static const struct rule option_unknown = { "option/unknown", "there is no such option", NULL, FOR_PEOPLE("POSIX setsockopt()") };
+static const struct rule option_length = { "option/length", "the value is too short", NULL, FOR_PEOPLE("POSIX setsockopt()") };
 static const struct option_rules option_rules = { &option_ok, &option_unknown, &option_length, &option_length, false };
 
 /* ---- Zephyr ---- */
 
 static const struct rule zephyr_both_wild = {
-	"conflict/wildcards", "both sockets want 0.0.0.0", "both sockets had SO_REUSEPORT", ZEPHYR,
+	"conflict/wildcards", "both sockets want 0.0.0.0", "both sockets had SO_REUSEPORT", FOR_PEOPLE(ZEPHYR),
 };
 static const struct rule zephyr_wild = {
 	"conflict/no-reuseaddr", "one of the two has 0.0.0.0, and this socket lacks SO_REUSEADDR",
-	"this socket had SO_REUSEADDR, or both had SO_REUSEPORT", ZEPHYR,
+	"this socket had SO_REUSEADDR, or both had SO_REUSEPORT", FOR_PEOPLE(ZEPHYR),
 };
 static const struct rule zephyr_listens = {
-	"conflict/holder-listens", "one of the two has 0.0.0.0, and that socket listens", "both sockets had SO_REUSEPORT", ZEPHYR,
+	"conflict/holder-listens", "one of the two has 0.0.0.0, and that socket listens", "both sockets had SO_REUSEPORT", FOR_PEOPLE(ZEPHYR),
 };
 static const struct rule zephyr_same = {
 	"conflict/same-address", "SO_REUSEADDR shares an address with a socket in TIME_WAIT only",
-	"both sockets had SO_REUSEPORT", ZEPHYR,
+	"both sockets had SO_REUSEPORT", FOR_PEOPLE(ZEPHYR),
 };
-static const struct rule zephyr_free = { "ok/free", "no socket overlaps", NULL, ZEPHYR };
+static const struct rule zephyr_free = { "ok/free", "no socket overlaps", NULL, FOR_PEOPLE(ZEPHYR) };
 static const struct rule zephyr_shared = {
-	"ok/shared", "this socket has SO_REUSEADDR, or both have SO_REUSEPORT", NULL, ZEPHYR,
+	"ok/shared", "this socket has SO_REUSEADDR, or both have SO_REUSEPORT", NULL, FOR_PEOPLE(ZEPHYR),
 };
-static const struct rule zephyr_used = { "bind/already-bound", "the socket has an address already", "it were a new socket", ZEPHYR_BIND };
+static const struct rule zephyr_used = { "bind/already-bound", "the socket has an address already", "it were a new socket", FOR_PEOPLE(ZEPHYR_BIND) };
 static const struct rule zephyr_foreign = {
-	"bind/foreign-address", "no interface has that address", "the address belonged to an interface", ZEPHYR_BIND,
+	"bind/foreign-address", "no interface has that address", "the address belonged to an interface", FOR_PEOPLE(ZEPHYR_BIND),
 };
 
 static const struct rule *zephyr_objection(const struct holder *claim, const struct holder *holder)
@@ -229,7 +229,7 @@ const struct family family_zephyr = {
 	.released = family_released,
 	.anchors = family_anchors,
 	.fresh = family_fresh,
-	.port = family_port,
+	.port = ALONE_ONLY(family_port),
 	.event = small_event,
 };
 
@@ -237,15 +237,15 @@ const struct family family_zephyr = {
 
 static const struct rule nuttx_udp_conflict = {
 	"conflict/no-reuseaddr", "it has this address or 0.0.0.0, and not both sockets have SO_REUSEADDR",
-	"both sockets had SO_REUSEADDR", NUTTX_UDP,
+	"both sockets had SO_REUSEADDR", FOR_PEOPLE(NUTTX_UDP),
 };
 static const struct rule nuttx_tcp_conflict = {
-	"conflict/tcp", "it has this address or 0.0.0.0, and no option shares a TCP port", "the other socket were closed", NUTTX_TCP,
+	"conflict/tcp", "it has this address or 0.0.0.0, and no option shares a TCP port", "the other socket were closed", FOR_PEOPLE(NUTTX_TCP),
 };
-static const struct rule nuttx_free = { "ok/free", "no socket has this address, nor 0.0.0.0", NULL, NUTTX_UDP "; " NUTTX_TCP };
-static const struct rule nuttx_shared = { "ok/reuseaddr", "both sockets have SO_REUSEADDR", NULL, NUTTX_UDP };
-static const struct rule nuttx_used = { "bind/already-bound", "the socket has an address already", "it were a new socket", NUTTX_UDP "; " NUTTX_TCP };
-static const struct rule nuttx_foreign = { "bind/foreign-address", "no interface has that address", "the address belonged to an interface", NUTTX_UDP };
+static const struct rule nuttx_free = { "ok/free", "no socket has this address, nor 0.0.0.0", NULL, FOR_PEOPLE(NUTTX_UDP "; " NUTTX_TCP) };
+static const struct rule nuttx_shared = { "ok/reuseaddr", "both sockets have SO_REUSEADDR", NULL, FOR_PEOPLE(NUTTX_UDP) };
+static const struct rule nuttx_used = { "bind/already-bound", "the socket has an address already", "it were a new socket", FOR_PEOPLE(NUTTX_UDP "; " NUTTX_TCP) };
+static const struct rule nuttx_foreign = { "bind/foreign-address", "no interface has that address", "the address belonged to an interface", FOR_PEOPLE(NUTTX_UDP) };
 
 /* The new socket's own 0.0.0.0 meets nobody but another one. */
 static bool nuttx_meets(const struct holder *claim, const struct holder *holder)
@@ -312,6 +312,6 @@ const struct family family_nuttx = {
 	.released = family_released,
 	.anchors = family_anchors,
 	.fresh = family_fresh,
-	.port = family_port,
+	.port = ALONE_ONLY(family_port),
 	.event = small_event,
 };

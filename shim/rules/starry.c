@@ -35,125 +35,125 @@
 
 static const struct rule bind_self_conflict = {
 	"bind/self-conflict", "bind() registers its own address before it looks for a conflict, and meets itself",
-	"the socket had SO_REUSEADDR, or bound 0.0.0.0", AXNET "tcp.rs TcpSocket::bind(), mod.rs bind_check()",
+	"the socket had SO_REUSEADDR, or bound 0.0.0.0", FOR_PEOPLE(AXNET "tcp.rs TcpSocket::bind(), mod.rs bind_check()"),
 };
 static const struct rule bind_same_address = {
 	"bind/same-address", "the addresses are the same, and ports are not compared",
-	"this socket had SO_REUSEADDR, or bound 0.0.0.0", AXNET "udp.rs UdpSocket::bind(), mod.rs bind_check()",
+	"this socket had SO_REUSEADDR, or bound 0.0.0.0", FOR_PEOPLE(AXNET "udp.rs UdpSocket::bind(), mod.rs bind_check()"),
 };
 static const struct rule bind_anchor = {
 	"bind/anchor", "every address a TCP socket was ever bound to stays registered until reboot",
-	"this socket had SO_REUSEADDR", AXNET "tcp.rs TcpSocket::bind(), whose new handle is kept nowhere",
+	"this socket had SO_REUSEADDR", FOR_PEOPLE(AXNET "tcp.rs TcpSocket::bind(), whose new handle is kept nowhere"),
 };
 static const struct rule bind_same_endpoint = {
 	"bind/same-endpoint", "address and port are the same, and TCP and UDP are compared with each other",
-	"this socket had SO_REUSEADDR, or bound 0.0.0.0", AXNET_NG "tcp.rs and udp.rs bind()",
+	"this socket had SO_REUSEADDR, or bound 0.0.0.0", FOR_PEOPLE(AXNET_NG "tcp.rs and udp.rs bind()"),
 };
 static const struct rule bind_port_taken = {
 	"bind/port-taken", "the addresses overlap, and SO_REUSEADDR does not help",
-	"both sockets had SO_REUSEPORT and the same address", TGOSKITS "net/ax-net/src/tcp.rs, udp.rs",
+	"both sockets had SO_REUSEPORT and the same address", FOR_PEOPLE(TGOSKITS "net/ax-net/src/tcp.rs, udp.rs"),
 };
 static const struct rule bind_foreign_address = {
 	"bind/foreign-address", "no interface has that address; of 127.0.0.0/8 only 127.0.0.1 counts",
-	"the address belonged to an interface", TGOSKITS "net/ax-net/src/tcp.rs bind()",
+	"the address belonged to an interface", FOR_PEOPLE(TGOSKITS "net/ax-net/src/tcp.rs bind()"),
 };
 static const struct rule bind_already_bound = {
 	"bind/already-bound", "the socket has an address already", "it were a new socket",
-	AXNET "tcp.rs, udp.rs bind(), kept by its successors",
+	FOR_PEOPLE(AXNET "tcp.rs, udp.rs bind(), kept by its successors"),
 };
 static const struct rule bind_wrong_state = {
 	"bind/wrong-state", "the socket listens or is connected", "it were a new socket",
-	AXNET "tcp.rs bind(), kept by its successors",
+	FOR_PEOPLE(AXNET "tcp.rs bind(), kept by its successors"),
 };
 static const struct rule address_missing = {
 	"address/missing", "there is no room for an address", "the program gave an address and a length",
-	API "imp.rs accept4; " ARCEOS "api/arceos_posix_api/src/imp/net.rs from_sockaddr(), sys_accept()",
+	FOR_PEOPLE(API "imp.rs accept4; " ARCEOS "api/arceos_posix_api/src/imp/net.rs from_sockaddr(), sys_accept()"),
 };
 static const struct rule address_malformed = {
 	"address/malformed", "length and family do not fit each other", "the length were that of the family's structure",
-	STARRYOS "socket.rs read_from_user(); " ARCEOS "api/arceos_posix_api/src/imp/net.rs from_sockaddr()",
+	FOR_PEOPLE(STARRYOS "socket.rs read_from_user(); " ARCEOS "api/arceos_posix_api/src/imp/net.rs from_sockaddr()"),
 };
 static const struct rule address_no_ipv4 = {
 	"address/no-ipv4", "IPv6 is mapped onto IPv4, and this address has no counterpart",
-	"it were ::, ::1 or an IPv4-mapped address", TGOSKITS "os/StarryOS/kernel/src/syscall/net/addr.rs",
+	"it were ::, ::1 or an IPv4-mapped address", FOR_PEOPLE(TGOSKITS "os/StarryOS/kernel/src/syscall/net/addr.rs"),
 };
 static const struct rule listen_udp = {
-	"listen/udp", "a UDP socket cannot listen", NULL, API "socket.rs Socket::listen(), kept by its successors",
+	"listen/udp", "a UDP socket cannot listen", NULL, FOR_PEOPLE(API "socket.rs Socket::listen(), kept by its successors"),
 };
 static const struct rule listen_port_taken = {
 	"listen/port-taken", "listen() compares ports alone", "the other socket did not listen",
-	AXNET "listen_table.rs, kept by axnet-ng and ArceOS",
+	FOR_PEOPLE(AXNET "listen_table.rs, kept by axnet-ng and ArceOS"),
 };
 static const struct rule listen_conflict = {
 	"listen/conflict", "the addresses overlap",
-	"both sockets had SO_REUSEPORT and the same address", TGOSKITS "net/ax-net/src/listen_table.rs",
+	"both sockets had SO_REUSEPORT and the same address", FOR_PEOPLE(TGOSKITS "net/ax-net/src/listen_table.rs"),
 };
 static const struct rule listen_unbound = {
-	"listen/unbound", "listen() asserts that the socket has a port", "bind() had been called", AXNET_NG "tcp.rs listen()",
+	"listen/unbound", "listen() asserts that the socket has a port", "bind() had been called", FOR_PEOPLE(AXNET_NG "tcp.rs listen()"),
 };
 static const struct rule listen_backlog = {
-	"listen/backlog", "the backlog is below -1", NULL, STARRYOS "socket.rs sys_listen()",
+	"listen/backlog", "the backlog is below -1", NULL, FOR_PEOPLE(STARRYOS "socket.rs sys_listen()"),
 };
 static const struct rule connect_used = {
-	"connect/used", "the socket listens, is connected or connecting", NULL, AXNET "tcp.rs connect()",
+	"connect/used", "the socket listens, is connected or connecting", NULL, FOR_PEOPLE(AXNET "tcp.rs connect()"),
 };
 static const struct rule connect_unaddressable = {
 	"connect/unaddressable", "nothing can be sent to the address 0.0.0.0 or to port 0",
-	"the program named a host, such as 127.0.0.1", AXNET "tcp.rs connect(); smoltcp tcp::Socket::connect()",
+	"the program named a host, such as 127.0.0.1", FOR_PEOPLE(AXNET "tcp.rs connect(); smoltcp tcp::Socket::connect()"),
 };
 static const struct rule accept_not_listening = {
-	"accept/not-listening", "the socket does not listen", NULL, API "imp.rs accept4",
+	"accept/not-listening", "the socket does not listen", NULL, FOR_PEOPLE(API "imp.rs accept4"),
 };
 static const struct rule socket_domain = {
-	"socket/domain", "there is no IPv6", NULL, STARRYOS "socket.rs sys_socket(); " ARCEOS "api/arceos_posix_api/src/imp/net.rs",
+	"socket/domain", "there is no IPv6", NULL, FOR_PEOPLE(STARRYOS "socket.rs sys_socket(); " ARCEOS "api/arceos_posix_api/src/imp/net.rs"),
 };
 static const struct rule socket_type = {
-	"socket/type", "there is no such socket type", NULL, API "imp.rs syscall_socket(), and its counterparts",
+	"socket/type", "there is no such socket type", NULL, FOR_PEOPLE(API "imp.rs syscall_socket(), and its counterparts"),
 };
 static const struct rule shutdown_how = {
-	"shutdown/how", "there is no such direction", NULL, API "imp.rs syscall_shutdown()",
+	"shutdown/how", "there is no such direction", NULL, FOR_PEOPLE(API "imp.rs syscall_shutdown()"),
 };
 static const struct rule option_unknown = {
-	"option/unknown", "there is no such option", NULL, "opt.rs of the system-call layer",
+	"option/unknown", "there is no such option", NULL, FOR_PEOPLE("opt.rs of the system-call layer"),
 };
 static const struct rule option_refused = {
-	"option/refused", "this value cannot be set", NULL, API "socket.rs SocketOption::set(); " TGOSKITS "net/ax-net/src/general.rs",
+	"option/refused", "this value cannot be set", NULL, FOR_PEOPLE(API "socket.rs SocketOption::set(); " TGOSKITS "net/ax-net/src/general.rs"),
 };
 static const struct rule option_length = {
-	"option/length", "the length is not that of the value", NULL, "opt.rs of the system-call layer",
+	"option/length", "the length is not that of the value", NULL, FOR_PEOPLE("opt.rs of the system-call layer"),
 };
 static const struct rule option_panics = {
-	"option/panics", "the kernel has no answer to that option", NULL, API "imp.rs and socket.rs, panic!() and unimplemented!()",
+	"option/panics", "the kernel has no answer to that option", NULL, FOR_PEOPLE(API "imp.rs and socket.rs, panic!() and unimplemented!()"),
 };
 static const struct rule option_unimplemented = {
-	"option/unimplemented", "getsockopt() always fails", NULL, ARCEOS "ulib/axlibc/c/socket.c",
+	"option/unimplemented", "getsockopt() always fails", NULL, FOR_PEOPLE(ARCEOS "ulib/axlibc/c/socket.c"),
 };
 static const struct rule ok_unchecked = {
-	"ok/unchecked", "bind() compares with nobody", NULL, AXNET "tcp.rs bind() up to aef12b8; " ARCEOS "modules/axnet",
+	"ok/unchecked", "bind() compares with nobody", NULL, FOR_PEOPLE(AXNET "tcp.rs bind() up to aef12b8; " ARCEOS "modules/axnet"),
 };
 static const struct rule ok_wildcard = {
-	"ok/wildcard", "0.0.0.0 conflicts with nothing", NULL, AXNET "mod.rs bind_check(); " AXNET_NG "tcp.rs bind()",
+	"ok/wildcard", "0.0.0.0 conflicts with nothing", NULL, FOR_PEOPLE(AXNET "mod.rs bind_check(); " AXNET_NG "tcp.rs bind()"),
 };
 static const struct rule ok_reuseaddr = {
-	"ok/reuseaddr", "SO_REUSEADDR on the new socket skips the check", NULL, AXNET "tcp.rs, udp.rs bind(); " AXNET_NG "tcp.rs bind()",
+	"ok/reuseaddr", "SO_REUSEADDR on the new socket skips the check", NULL, FOR_PEOPLE(AXNET "tcp.rs, udp.rs bind(); " AXNET_NG "tcp.rs bind()"),
 };
 static const struct rule ok_reuseport = {
-	"ok/reuseport", "every holder of the port has SO_REUSEPORT and the same address", NULL, TGOSKITS "net/ax-net/src/tcp.rs",
+	"ok/reuseport", "every holder of the port has SO_REUSEPORT and the same address", NULL, FOR_PEOPLE(TGOSKITS "net/ax-net/src/tcp.rs"),
 };
 static const struct rule ok_free = {
-	"ok/free", "nobody has that address", NULL, "bind() of the network stack",
+	"ok/free", "nobody has that address", NULL, FOR_PEOPLE("bind() of the network stack"),
 };
 static const struct rule ok_listen = {
-	"ok/listen", "the slot of that port is free", NULL, AXNET "listen_table.rs, kept by its successors",
+	"ok/listen", "the slot of that port is free", NULL, FOR_PEOPLE(AXNET "listen_table.rs, kept by its successors"),
 };
 static const struct rule ok_listen_again = {
-	"ok/listen-again", "listen() on a socket in use does nothing", NULL, AXNET "tcp.rs listen(), kept by its successors",
+	"ok/listen-again", "listen() on a socket in use does nothing", NULL, FOR_PEOPLE(AXNET "tcp.rs listen(), kept by its successors"),
 };
 static const struct rule ok_shutdown = {
-	"ok/shutdown", "shutdown() of a listener does nothing", NULL, API "socket.rs Socket::shutdown()",
+	"ok/shutdown", "shutdown() of a listener does nothing", NULL, FOR_PEOPLE(API "socket.rs Socket::shutdown()"),
 };
 static const struct rule ok_option = {
-	"ok/option", NULL, NULL, "the system-call layer",
+	"ok/option", NULL, NULL, FOR_PEOPLE("the system-call layer"),
 };
 
 /* ---- answers and traits ---- */
@@ -492,7 +492,7 @@ static bool before_all(const struct question *question, struct verdict *verdict,
 /* ---- alone: what the host says otherwise, in this system's words ---- */
 
 static const struct rule host_refuses = {
-	"host/refused", "the host refuses it", NULL, "net/ipv4/af_inet.c and net/ipv6/af_inet6.c, Linux 6.18",
+	"host/refused", "the host refuses it", NULL, FOR_PEOPLE("net/ipv4/af_inet.c and net/ipv6/af_inet6.c, Linux 6.18"),
 };
 
 static int starry_error(const struct profile *profile, enum call call, int host_errno);
@@ -575,7 +575,7 @@ static bool starry_before(const struct question *question, struct verdict *verdi
 	*to_length = 0;
 	if (question->domain != AF_INET && question->domain != AF_INET6)
 		return false;
-	return before_all(question, verdict, to, to_length) || (question->alone && before_alone(question, verdict, *to_length));
+	return before_all(question, verdict, to, to_length) || (IS_ALONE(question) && before_alone(question, verdict, *to_length));
 }
 
 /* ---- the holders ---- */
@@ -1052,6 +1052,6 @@ const struct family family_starry = {
 	.inherited = starry_inherited,
 	.released = starry_released,
 	.anchors = starry_anchors,
-	.port = starry_port,
+	.port = ALONE_ONLY(starry_port),
 	.event = starry_event,
 };

@@ -22,59 +22,59 @@
 
 static const struct rule in_use = {
 	"conflict/in-use", "it has that very address, and this socket lacks SO_REUSEADDR",
-	"both sockets had SO_REUSEADDR", SHARING,
+	"both sockets had SO_REUSEADDR", FOR_PEOPLE(SHARING),
 };
 static const struct rule holder_no_reuseaddr = {
 	"conflict/holder-no-reuseaddr", "this socket has SO_REUSEADDR, and that one, of the same address, has not",
-	"both sockets had SO_REUSEADDR", SHARING,
+	"both sockets had SO_REUSEADDR", FOR_PEOPLE(SHARING),
 };
 static const struct rule holder_exclusive = {
 	"conflict/holder-exclusive", "that socket has SO_EXCLUSIVEADDRUSE",
-	"the holder had no SO_EXCLUSIVEADDRUSE", SHARING,
+	"the holder had no SO_EXCLUSIVEADDRUSE", FOR_PEOPLE(SHARING),
 };
 static const struct rule claim_exclusive = {
 	"conflict/exclusive", "this socket wants the wildcard with SO_EXCLUSIVEADDRUSE, and somebody has an address of it",
-	"this socket had no SO_EXCLUSIVEADDRUSE", SHARING,
+	"this socket had no SO_EXCLUSIVEADDRUSE", FOR_PEOPLE(SHARING),
 };
 static const struct rule other_account = {
 	"conflict/other-account", "it has the wildcard and belongs to another account",
-	"both sockets belonged to the same account, or both had SO_REUSEADDR", SHARING,
+	"both sockets belonged to the same account, or both had SO_REUSEADDR", FOR_PEOPLE(SHARING),
 };
 static const struct rule xp_in_use = {
 	"conflict/overlap", "the addresses overlap, and this socket lacks SO_REUSEADDR",
-	"this socket had SO_REUSEADDR; the holder's own does not matter", SHARING,
+	"this socket had SO_REUSEADDR; the holder's own does not matter", FOR_PEOPLE(SHARING),
 };
 static const struct rule exclusive_child = {
 	"conflict/exclusive-children", "a connection of the old listener is still there, and this socket has SO_EXCLUSIVEADDRUSE",
-	"the connections were closed first, or this socket had no SO_EXCLUSIVEADDRUSE", "MicrosoftDocs/win32 so-exclusiveaddruse.md",
+	"the connections were closed first, or this socket had no SO_EXCLUSIVEADDRUSE", FOR_PEOPLE("MicrosoftDocs/win32 so-exclusiveaddruse.md"),
 };
-static const struct rule no_automatic = { "conflict/taken", "the port is taken, and another one is tried", NULL, SHARING };
-static const struct rule ok_free = { "ok/free", "no socket overlaps", NULL, SHARING };
-static const struct rule ok_apart = { "ok/wildcard-and-address", "the wildcard and one address share a port without any option", NULL, SHARING };
-static const struct rule ok_reuseaddr = { "ok/reuseaddr", "SO_REUSEADDR allows it", NULL, SHARING };
-static const struct rule ok_listen = { "ok/listen", "listen() asks nobody", NULL, "Wine ws2_32/tests/sock.c test_reuseaddr" };
-static const struct rule ok_listen_again = { "ok/listen-again", "the socket listens already, and keeps its backlog", NULL, LISTEN };
+static const struct rule no_automatic = { "conflict/taken", "the port is taken, and another one is tried", NULL, FOR_PEOPLE(SHARING) };
+static const struct rule ok_free = { "ok/free", "no socket overlaps", NULL, FOR_PEOPLE(SHARING) };
+static const struct rule ok_apart = { "ok/wildcard-and-address", "the wildcard and one address share a port without any option", NULL, FOR_PEOPLE(SHARING) };
+static const struct rule ok_reuseaddr = { "ok/reuseaddr", "SO_REUSEADDR allows it", NULL, FOR_PEOPLE(SHARING) };
+static const struct rule ok_listen = { "ok/listen", "listen() asks nobody", NULL, FOR_PEOPLE("Wine ws2_32/tests/sock.c test_reuseaddr") };
+static const struct rule ok_listen_again = { "ok/listen-again", "the socket listens already, and keeps its backlog", NULL, FOR_PEOPLE(LISTEN) };
 
 static const struct rule bind_malformed = {
 	"bind/malformed", "there is no address of the socket's family, or it is too short",
-	"the address were that of the socket's family", BIND,
+	"the address were that of the socket's family", FOR_PEOPLE(BIND),
 };
-static const struct rule bind_used = { "bind/already-bound", "the socket has an address already", "it were a new socket", BIND };
+static const struct rule bind_used = { "bind/already-bound", "the socket has an address already", "it were a new socket", FOR_PEOPLE(BIND) };
 static const struct rule bind_foreign = {
-	"bind/foreign-address", "no interface has that address", "the address belonged to an interface", BIND,
+	"bind/foreign-address", "no interface has that address", "the address belonged to an interface", FOR_PEOPLE(BIND),
 };
-static const struct rule listen_udp = { "listen/udp", "a UDP socket cannot listen", NULL, LISTEN };
-static const struct rule listen_unbound = { "listen/unbound", "the socket has no address, and listen() does not pick one", "bind() had been called", LISTEN };
-static const struct rule listen_connected = { "listen/connected", "the socket is connected", "it were a new socket", LISTEN };
-static const struct rule connect_listening = { "connect/listening", "the socket listens", "it were a new socket", CONNECT };
-static const struct rule connect_used = { "connect/used", "the socket is connected", "it were a new socket", CONNECT };
-static const struct rule connect_any = { "connect/any", "0.0.0.0 and port 0 are nobody's address", "the program named a host, such as 127.0.0.1", CONNECT };
-static const struct rule connect_refused = { "connect/refused", "nobody listens there", NULL, CONNECT };
-static const struct rule connect_full = { "connect/full", "the listener's queue is full", NULL, CONNECT };
-static const struct rule connect_tuple = { "connect/same-connection", "the same connection exists", "another port or peer were chosen", CONNECT };
-static const struct rule accept_not_listening = { "accept/not-listening", "the socket does not listen", NULL, "MicrosoftDocs/sdk-api nf-winsock2-accept.md" };
-static const struct rule shutdown_idle = { "shutdown/not-connected", "the socket is not connected", NULL, "MicrosoftDocs/sdk-api nf-winsock-shutdown.md" };
-static const struct rule no_port = { "port/none-left", "all ports of the dynamic range are taken", NULL, BIND };
+static const struct rule listen_udp = { "listen/udp", "a UDP socket cannot listen", NULL, FOR_PEOPLE(LISTEN) };
+static const struct rule listen_unbound = { "listen/unbound", "the socket has no address, and listen() does not pick one", "bind() had been called", FOR_PEOPLE(LISTEN) };
+static const struct rule listen_connected = { "listen/connected", "the socket is connected", "it were a new socket", FOR_PEOPLE(LISTEN) };
+static const struct rule connect_listening = { "connect/listening", "the socket listens", "it were a new socket", FOR_PEOPLE(CONNECT) };
+static const struct rule connect_used = { "connect/used", "the socket is connected", "it were a new socket", FOR_PEOPLE(CONNECT) };
+static const struct rule connect_any = { "connect/any", "0.0.0.0 and port 0 are nobody's address", "the program named a host, such as 127.0.0.1", FOR_PEOPLE(CONNECT) };
+static const struct rule connect_refused = { "connect/refused", "nobody listens there", NULL, FOR_PEOPLE(CONNECT) };
+static const struct rule connect_full = { "connect/full", "the listener's queue is full", NULL, FOR_PEOPLE(CONNECT) };
+static const struct rule connect_tuple = { "connect/same-connection", "the same connection exists", "another port or peer were chosen", FOR_PEOPLE(CONNECT) };
+static const struct rule accept_not_listening = { "accept/not-listening", "the socket does not listen", NULL, FOR_PEOPLE("MicrosoftDocs/sdk-api nf-winsock2-accept.md") };
+static const struct rule shutdown_idle = { "shutdown/not-connected", "the socket is not connected", NULL, FOR_PEOPLE("MicrosoftDocs/sdk-api nf-winsock-shutdown.md") };
+static const struct rule no_port = { "port/none-left", "all ports of the dynamic range are taken", NULL, FOR_PEOPLE(BIND) };
 
 static bool is(const struct profile *profile, enum trait_index trait, uint32_t word)
 {
@@ -305,13 +305,13 @@ static const struct option_row xp_rows[] = {
 	{ -1, 0, 0, 0, false },
 };
 
-static const struct rule option_ok = { "ok/option", NULL, NULL, OPTIONS };
-static const struct rule option_unknown = { "option/unknown", "there is no such option", NULL, OPTIONS };
-static const struct rule option_length = { "option/length", "the length is not that of the value", NULL, OPTIONS };
-static const struct rule option_late = { "option/late", "it cannot be changed after the bind", "it had been set before", OPTIONS };
+static const struct rule option_ok = { "ok/option", NULL, NULL, FOR_PEOPLE(OPTIONS) };
+static const struct rule option_unknown = { "option/unknown", "there is no such option", NULL, FOR_PEOPLE(OPTIONS) };
+static const struct rule option_length = { "option/length", "the length is not that of the value", NULL, FOR_PEOPLE(OPTIONS) };
+static const struct rule option_late = { "option/late", "it cannot be changed after the bind", "it had been set before", FOR_PEOPLE(OPTIONS) };
 static const struct rule option_both = {
 	"option/reuse-and-exclusive", "SO_REUSEADDR and SO_EXCLUSIVEADDRUSE exclude each other",
-	"the other option were turned off first", "Wine ws2_32/tests/sock.c test_reuseaddr",
+	"the other option were turned off first", FOR_PEOPLE("Wine ws2_32/tests/sock.c test_reuseaddr"),
 };
 static const struct option_rules option_rules = { &option_ok, &option_unknown, &option_length, &option_late, true };
 
@@ -371,6 +371,6 @@ const struct family family_windows = {
 	.released = family_released,
 	.anchors = family_anchors,
 	.fresh = family_fresh,
-	.port = family_port,
+	.port = ALONE_ONLY(family_port),
 	.event = windows_event,
 };
