@@ -269,6 +269,21 @@ void decide(struct decision *d)
 	while (look_at_blamed(d, &facts) || forgot(d, &walk));
 }
 
+/* Nobody has the port any more, on any address: no record of it is worth a question. */
+static bool forget_all(struct decision *d)
+{
+	struct holder holder;
+	struct cursor cursor;
+	bool doubtful;
+	if (!permit_port_is_free(d->claim.protocol, d->claim.port))
+		return false;
+	registry_first(&session.registry, d->bucket, d->turn.record, &cursor);
+	while (registry_next(&session.registry, &cursor, &holder, &doubtful))
+		if (has_the_port(d, &holder))
+			registry_remove(&session.registry, holder.reference);
+	return true;
+}
+
 void decide_bind(struct decision *d)
 {
 	struct facts none;
@@ -278,6 +293,8 @@ void decide_bind(struct decision *d)
 	judge_bucket(d, &none, &walk);
 	if (d->verdict.error == 0 && !forgot(d, &walk))
 		return;
+	if (d->verdict.error && d->verdict.blamed && session.stricter && forget_all(d))
+		judge_bucket(d, &none, &walk);
 	/* What a plain bind proves is not enough for a profile that is stricter than the host. */
 	if (d->verdict.error && d->verdict.blamed && !session.stricter) {
 		d->probe = true;
