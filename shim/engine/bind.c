@@ -116,6 +116,11 @@ static int refused(struct decision *d, const struct address *address)
 	registry_abandon(&session.registry, &d->turn);
 	if (minds && errno != EADDRINUSE)
 		return -1;
+	/* Every system looks first whether the address is one of the machine's. */
+	if (!minds && !session.any_address && permit_is_foreign(&d->claim)) {
+		errno = claim_error(CALL_BIND, EADDRNOTAVAIL);
+		return -1;
+	}
 	return refuse(d);
 }
 

@@ -8,6 +8,7 @@
 #include "claim.h"
 #include "engine.h"
 #include "session.h"
+#include "unseen.h"
 
 static int host_failed(struct decision *d)
 {
@@ -58,7 +59,7 @@ static bool is_alone(const struct decision *d, uint32_t bucket)
 	struct holder holder;
 	struct cursor cursor;
 	bool doubtful;
-	if (!session.mirror || session.explain == EXPLAIN_ALL || d->claim.options & OPTION_REUSEPORT)
+	if (!session.as_host || session.explain == EXPLAIN_ALL || d->claim.options & OPTION_REUSEPORT)
 		return false;
 	registry_memory(&session.registry, bucket, &memory, &holder);
 	registry_first(&session.registry, bucket, 0, &cursor);
@@ -91,6 +92,12 @@ static int host_listen(struct decision *d, int backlog)
 	return result;
 }
 
+/* The host still has an option on that the program has turned off: what overlaps here is not the host's to judge. */
+static bool is_stickier(const struct decision *d)
+{
+	return session.beyond_host && !(d->claim.options & OPTION_REUSEADDR) && ask_option(d->fd, SOL_SOCKET, SO_REUSEADDR) > 0;
+}
+
 static int listen_bound(struct decision *d, int backlog)
 {
 	int saved = errno;
@@ -100,6 +107,8 @@ static int listen_bound(struct decision *d, int backlog)
 		return real.listen(d->fd, backlog);
 	if (!d->decided)
 		decide(d);
+	if (!d->decided && d->verdict.error == 0 && is_stickier(d))
+		unseen_decide(d);
 	if (d->verdict.error) {
 		bool better = has_better_reason(d, backlog);
 		registry_abandon(&session.registry, &d->turn);

@@ -5,6 +5,7 @@
 #include <errno.h>
 #include <fcntl.h>
 #include <netinet/in.h>
+#include <string.h>
 #include <sys/syscall.h>
 
 #include "ask.h"
@@ -78,6 +79,20 @@ bool permit_port_is_free(enum protocol protocol, uint16_t port)
 	if (fd >= 0)
 		raw_call(SYS_close, fd);
 	return result == 0;
+}
+
+bool permit_is_foreign(const struct holder *claim)
+{
+	struct sockaddr_in6 v6 = { .sin6_family = AF_INET6, .sin6_scope_id = claim->scope };
+	struct sockaddr_in v4 = { .sin_family = AF_INET };
+	bool ipv4 = claim->domain == AF_INET;
+	memcpy(ipv4 ? (void *)&v4.sin_addr : (void *)&v6.sin6_addr, claim->address, ipv4 ? 4 : 16);
+	long fd = raw_call(SYS_socket, claim->domain, SOCK_DGRAM | SOCK_CLOEXEC, 0);
+	if (fd < 0)
+		return false;
+	long result = raw_call(SYS_bind, fd, ipv4 ? (long)&v4 : (long)&v6, ipv4 ? sizeof v4 : sizeof v6);
+	raw_call(SYS_close, fd);
+	return result == -EADDRNOTAVAIL;
 }
 
 void permit_replace(int fd)

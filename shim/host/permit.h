@@ -34,6 +34,9 @@ void permit_reuse(int fd, const struct holder *);
 /* Has nobody at all this port, on any address?  False also where that cannot be known (EACCES). */
 bool permit_port_is_free(enum protocol, uint16_t port);
 
+/* Is the claim's address none of this machine's (EADDRNOTAVAIL)? */
+bool permit_is_foreign(const struct holder *);
+
 /* Puts a new, unbound socket of the same kind in fd's place (this descriptor only; O_NONBLOCK and
  * FD_CLOEXEC are kept, other options are not). */
 void permit_replace(int fd);
