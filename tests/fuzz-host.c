@@ -1,11 +1,11 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * fuzz-host SEED COUNT [--library PATH] [--os NAME] [--jobs N]
+ * fuzz-host SEED COUNT [--library PATH] [--os NAME] [--jobs N]      (default: the built library, linux-6.18, 4)
  *
  * Plays random sequences of socket operations twice, natively and under the library, and compares the
  * answers step by step.  A sequence that differs is played three more times; if it differs every time
- * it is made as small as it will get and printed as a scenario, with both answers in comments.  Without
- * --library both players are native: that measures the noise.  The same SEED gives the same sequences.
+ * it is made as small as it will get and printed as a scenario, with both answers in comments.  With
+ * --os host both players are native: that measures the noise.  The same SEED gives the same sequences.
  *
  * The players are this program, started again with --player in a network namespace of their own; only
  * one of them is preloaded, the driver never is.  Exit status: 0 no difference, 1 differences, or the rules allowed
@@ -631,6 +631,22 @@ static const char *library_argument(const char *path)
 	return absolute;
 }
 
+/* The library of the build tree this program was built in. */
+static const char *built_library(void)
+{
+	char path[PATH_MAX];
+	ssize_t length = readlink("/proc/self/exe", path, sizeof(path) - 1);
+
+	path[length < 0 ? 0 : length] = '\0';
+	for (int up = 0; up < 2; up++) {
+		char *slash = strrchr(path, '/');
+		if (slash)
+			*slash = '\0';
+	}
+	strncat(path, "/.libs/libfakebind.so", sizeof(path) - strlen(path) - 1);
+	return library_argument(path);
+}
+
 static void read_arguments(int argc, char **argv, struct settings *settings)
 {
 	if (argc < 3 || argc % 2 == 0)
@@ -648,6 +664,10 @@ static void read_arguments(int argc, char **argv, struct settings *settings)
 	}
 	if (!settings->jobs || settings->jobs > JOBS_MAX)
 		usage();
+	if (!strcmp(settings->os, "host"))
+		settings->library = NULL;
+	else if (!settings->library)
+		settings->library = built_library();
 }
 
 int main(int argc, char **argv)
