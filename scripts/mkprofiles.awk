@@ -202,8 +202,30 @@ function write_families(    part, n, i)
 	print "};\n\nconst size_t family_count = sizeof families / sizeof *families;\n"
 }
 
+# Of the names of all traits and words: what the numbers of a code mean.  No product exceeds 2^53.
+function fingerprint(text,    i, hash)
+{
+	for (i = 1; i < 128; i++)
+		code_of[sprintf("%c", i)] = i
+	for (i = 1; i <= length(text); i++)
+		hash = (hash * 257 + code_of[substr(text, i, 1)]) % 2147483647
+	return hash
+}
+
+# All that the preloaded library needs of the list.
+function write_trait_words(    part, i, text)
+{
+	print "const uint8_t trait_words[TRAIT_COUNT] = {"
+	for (i = 1; i <= trait_count; i++) {
+		print "\t[trait_" trait_name[i] "] = " split(trait_words[trait_name[i]], part, " ") ","
+		text = text trait_name[i] " " trait_words[trait_name[i]] "\n"
+	}
+	print "};\n\nconst uint32_t trait_fingerprint = " fingerprint(text) "u;\n"
+}
+
 function write_traits(    part, n, i, j, key)
 {
+	print "#ifndef FAKEBIND_PRELOADED"
 	for (i = 1; i <= trait_count; i++) {
 		key = trait_name[i]
 		n = split(trait_words[key], part, " ")
@@ -221,7 +243,7 @@ function write_traits(    part, n, i, j, key)
 		print "\t[trait_" key "] = { " quoted(key) ", FOR_PEOPLE(" quoted(trait_meaning[key]) "), " \
 			(n ? key "_words" : "NULL") ", " n " },"
 	}
-	print "};\n"
+	print "};\n#endif\n"
 }
 
 FNR == 1 { file_number++; section = "" }
@@ -272,6 +294,7 @@ END {
 	print "/* Made by scripts/mkprofiles.awk from profiles/ and traits.def: change those. */"
 	print "#include \"rules.h\"\n\n#include <string.h>\n"
 	write_families()
+	write_trait_words()
 	write_traits()
 	print "const struct profile profiles[] = {"
 	for (i = 1; i <= profile_count; i++)

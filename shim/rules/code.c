@@ -28,19 +28,6 @@ static uint32_t mix_text(uint32_t hash, const char *text)
 	return mix_byte(hash, 0);
 }
 
-/* Of the list of traits: what the numbers of a code mean. */
-static uint32_t list_fingerprint(void)
-{
-	uint32_t hash = 2166136261u;
-
-	for (size_t i = 0; i < TRAIT_COUNT; i++) {
-		hash = mix_text(hash, trait_list[i].name);
-		for (size_t j = 0; j < trait_list[i].word_count; j++)
-			hash = mix_text(hash, trait_list[i].words[j]);
-	}
-	return hash;
-}
-
 static uint32_t profile_fingerprint(const struct profile *profile)
 {
 	uint32_t hash = mix_text(2166136261u, profile->family->name);
@@ -88,7 +75,7 @@ void profile_encode(const struct profile *profile, char code[PROFILE_CODE])
 	if (profile_find(profile->name) == profile)
 		return;
 	to = put_text(put_text(to, ":"), profile->family->name);
-	to = put_number(put_text(to, ":"), list_fingerprint());
+	to = put_number(put_text(to, ":"), trait_fingerprint);
 	for (size_t i = 0; i < TRAIT_COUNT; i++)
 		to = put_number(put_text(to, i ? "," : ":"), profile->trait[i]);
 }
@@ -134,7 +121,7 @@ static bool take_traits(const char **at, uint32_t *values)
 	for (size_t i = 0; i < TRAIT_COUNT; i++) {
 		if (!take_mark(at, i ? ',' : ':') || !take_number(at, &values[i]))
 			return false;
-		if (trait_list[i].words && values[i] >= trait_list[i].word_count)
+		if (trait_words[i] && values[i] >= trait_words[i])
 			return false;
 	}
 	return **at == '\0';
@@ -156,5 +143,5 @@ bool profile_decode(const char *code, struct profile *profile, char name[PROFILE
 	profile->family = take_family(&code);
 	if (!profile->family || !take_mark(&code, ':'))
 		return false;
-	return take_number(&code, &fingerprint) && fingerprint == list_fingerprint() && take_traits(&code, profile->trait);
+	return take_number(&code, &fingerprint) && fingerprint == trait_fingerprint && take_traits(&code, profile->trait);
 }

@@ -127,7 +127,9 @@ struct trait {
 	uint32_t word_count;
 };
 
-extern const struct trait trait_list[TRAIT_COUNT];
+extern const struct trait trait_list[TRAIT_COUNT];  /* not in the preloaded library */
+extern const uint8_t trait_words[TRAIT_COUNT];      /* how many words; 0: a number */
+extern const uint32_t trait_fingerprint;            /* of all names and words */
 
 struct family;
 
