@@ -2,6 +2,7 @@
 #define _GNU_SOURCE
 #include <errno.h>
 #include <netinet/in.h>
+#include <stddef.h>
 #include <string.h>
 
 #include "../host/ask.h"
@@ -262,6 +263,12 @@ static int bind_claim(struct decision *d, const struct address *address)
 	return refused(d, address);
 }
 
+/* Where rules ask who the caller is (the port is at the same place in both sockaddrs). */
+static bool is_reserved(const struct sockaddr_storage *address, socklen_t length)
+{
+	return length >= offsetof(struct sockaddr_in, sin_addr) && ntohs(((const struct sockaddr_in *)address)->sin_port) < IPPORT_RESERVED;
+}
+
 /* What the profile says before it looks at any holder; the address it reads may not be the one given. */
 static bool before(struct decision *d, struct sockaddr_storage *copy, struct address *address)
 {
@@ -269,13 +276,14 @@ static bool before(struct decision *d, struct sockaddr_storage *copy, struct add
 	uint32_t length;
 	struct holder self;
 	bool known = d->slot->record && registry_get(&session.registry, d->slot->record, &self);
+	address_parse(d->claim.domain, copy, address->length, &d->claim);
 	const struct question question = {
 		.call = CALL_BIND, .profile = session.profile, .domain = d->claim.domain, .protocol = d->claim.protocol,
 		.state = claim_state(d->slot), .options = d->claim.options,
 		.address = (const void *)copy, .length = address->length, .loopback_alias = session.loopback_alias,
-		.uid = ask_caller(), .self = known ? &self : NULL,
+		
+		.uid = is_reserved(copy, address->length) ? ask_caller() : 0, .self = known ? &self : NULL,
 	};
-	address_parse(d->claim.domain, copy, address->length, &d->claim);
 	bool decided = claim_before(d, &question, &rewritten, &length);
 	if (length) {
 		*copy = rewritten;
@@ -298,6 +306,7 @@ int engine_bind(int fd, const struct sockaddr *given, socklen_t length)
 	if (session.mirror && slot->record && slot->cookie != ask_cookie(fd) && !slot_refresh(fd, &own, &slot))
 		return real.bind(fd, given, length);
 	claim_socket(&d, CALL_BIND, fd, slot);
+	claim_user(&d, is_reserved(&copy, length));
 	if (slot->record && session.as_host)
 		return bind_again(&d, &address);
 	d.decided = !session.as_host && before(&d, &copy, &address);

@@ -45,9 +45,22 @@ void claim_socket(struct decision *d, enum call call, int fd, struct slot *slot)
 	}
 	if (slot->domain == AF_INET6 && slot->protocol == PROTOCOL_UDP && slot->options & OPTION_REUSEPORT)
 		claim->options |= OPTION_TAIL;
+}
+
+void claim_user(struct decision *d, bool reserved_port)
+{
+	bool asks = !session.as_host && session.profile->family->asks & ASKS_USER;
 	/* Linux asks only sockets that share by SO_REUSEPORT whose they are. */
-	if (slot->options & OPTION_REUSEPORT || (!session.as_host && session.profile->family->asks & ASKS_USER))
-		claim->uid = ask_uid(fd);
+	if (asks ? reserved_port : d->claim.options & OPTION_REUSEPORT)
+		d->claim.uid = ask_uid(d->fd);
+	else if (asks)
+		d->claim.uid = UID_UNKNOWN;
+}
+
+void claim_meets(struct decision *d)
+{
+	if (d->claim.uid == UID_UNKNOWN)
+		d->claim.uid = ask_uid(d->fd);
 }
 
 enum state claim_state(const struct slot *slot)

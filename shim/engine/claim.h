@@ -9,8 +9,12 @@
  * own errors are right. */
 bool claim_copy(const struct sockaddr *, socklen_t, struct sockaddr_storage *);
 
-/* Everything about the socket but its address: options, device, uid, cookie. */
+/* Everything about the socket but its address and its user: options, device, cookie. */
 void claim_socket(struct decision *, enum call, int fd, struct slot *);
+
+/* Its user, where a rule may ask whose it is: UID_UNKNOWN until it meets somebody, for then only most rules ask. */
+void claim_user(struct decision *, bool reserved_port);
+void claim_meets(struct decision *);
 
 /* What state the socket is in, as far as a permissive profile's rules ask for it. */
 enum state claim_state(const struct slot *);

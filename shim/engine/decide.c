@@ -11,6 +11,8 @@
 #include "../host/diag.h"
 #include "../host/permit.h"
 #include "../host/raw.h"
+#include "claim.h"
+#include "memory.h"
 #include "session.h"
 
 static const struct rule rule_host = {
@@ -36,10 +38,15 @@ static void correct(struct holder *known, const struct holder *fact)
 	known->ifindex = fact->ifindex;
 }
 
+static bool is_own(const struct holder *holder)
+{
+	return holder->fd >= 0 && holder->pid == own_pid() && ask_cookie(holder->fd) == holder->cookie;
+}
+
 /* Through our own descriptor, if it is still the same socket: exact and cheap. */
 static bool look_at_own(struct holder *holder)
 {
-	if (holder->fd < 0 || holder->pid != own_pid() || ask_cookie(holder->fd) != holder->cookie)
+	if (!is_own(holder))
 		return false;
 	if (holder->protocol == PROTOCOL_TCP) {
 		if (ask_option(holder->fd, SOL_SOCKET, SO_ACCEPTCONN) > 0)
@@ -92,6 +99,19 @@ static enum finding look(struct holder *holder)
 	return holder->protocol == PROTOCOL_UDP || diag_complete() ? FOUND_GONE : FOUND_UNKNOWN;
 }
 
+/* Whose it is was not asked when it was bound, for it met nobody. */
+static void learn_user(const struct decision *d, struct holder *holder)
+{
+	struct search search = { .cookie = holder->cookie };
+	if (is_own(holder))
+		holder->uid = ask_uid(holder->fd);
+	else if (diag_dump(holder->protocol, holder->port, DIAG_ALL, match_cookie, &search) >= 0 && search.found)
+		holder->uid = search.fact.uid;
+	else
+		holder->uid = d->claim.uid;
+	registry_tell_user(&session.registry, holder->reference, holder->uid);
+}
+
 /* ---- judging ---- */
 
 /* What was found out about blamed holders during one decision. */
@@ -111,16 +131,24 @@ static const struct holder *fact_of(const struct facts *facts, const struct hold
 
 /* What one walk over the bucket came by, beside the verdict. */
 struct walk {
-	struct memory memory;
-	struct holder source; /* of the memory */
-	bool sure;            /* there is a holder that nobody let go of */
+	struct recollection recollection;
+	bool sure; /* there is a holder that nobody let go of */
 };
 
-/* Would a plain bind of the claim fail if this holder were there? */
-static bool stands_in_the_way(const struct decision *d, const struct holder *holder)
+/* Is whatever the holder may have left behind, its children included, at an address that the claim has too? */
+static bool covers(const struct holder *claim, const struct holder *holder)
+{
+	if (claim->domain != holder->domain || claim->options & ~holder->options & OPTION_V6ONLY)
+		return false;
+	return address_is_any(claim) || !memcmp(claim->address, holder->address, sizeof claim->address);
+}
+
+/* Would a plain bind of the claim fail if this holder were there?  A profile that is stricter than the host also
+ * minds what does not overlap. */
+static bool is_proven_gone(const struct decision *d, const struct holder *holder)
 {
 	return holder->state != STATE_ANCHOR && holder->protocol == d->claim.protocol && holder->port == d->claim.port &&
-	       linux_overlaps(&d->claim, holder);
+	       linux_overlaps(&d->claim, holder) && (!session.stricter || covers(&d->claim, holder));
 }
 
 /* A mirrored host needs no record of what this very process closed: if a child still has it, the host
@@ -141,15 +169,14 @@ static bool forget(const struct holder *gone)
 	return registry_remove(&session.registry, gone->reference);
 }
 
-static void judge_bucket(struct decision *d, const struct facts *facts, struct walk *walk)
+static void judge_by(struct decision *d, const struct facts *facts, const struct memory *memory, struct walk *walk)
 {
 	struct judgement judgement;
 	struct holder holder;
 	struct cursor cursor;
 	bool doubtful;
 	walk->sure = d->met = false;
-	registry_memory(&session.registry, d->bucket, &walk->memory, &walk->source);
-	judge_begin(&judgement, session.profile, d->call, &d->claim, &walk->memory);
+	judge_begin(&judgement, session.profile, d->call, &d->claim, memory);
 	registry_first(&session.registry, d->bucket, d->turn.record, &cursor);
 	while (registry_next(&session.registry, &cursor, &holder, &doubtful)) {
 		const struct holder *fact = fact_of(facts, &holder);
@@ -159,33 +186,35 @@ static void judge_bucket(struct decision *d, const struct facts *facts, struct w
 		if (holder.state == STATE_DEAD) /* remembered for its children only: forget() */
 			continue;
 		walk->sure |= fact || !doubtful;
-		if (d->probe && doubtful && !fact && stands_in_the_way(d, &holder))
+		if (d->probe && doubtful && !fact && is_proven_gone(d, &holder))
 			continue;
+		claim_meets(d);
+		judgement.claim.uid = d->claim.uid;
+		if (holder.uid == UID_UNKNOWN)
+			learn_user(d, &holder);
 		judge_holder(&judgement, fact ? fact : &holder);
 	}
 	judge_end(&judgement, &d->verdict);
 }
 
-/* Would the port remember the same if the claim took the source's place? */
-static bool is_same_place(const struct holder *source, const struct holder *claim)
+static void judge_bucket(struct decision *d, const struct facts *facts, struct walk *walk)
 {
-	return source->domain == claim->domain && source->uid == claim->uid && !((source->options ^ claim->options) & OPTION_V6ONLY) &&
-	       !memcmp(source->address, claim->address, sizeof claim->address);
+	struct recollection *r = &walk->recollection;
+	memory_recall(d, r);
+	judge_by(d, facts, &r->memory, walk);
+	if (!r->doubtful)
+		return;
+	struct verdict verdict = d->verdict;
+	judge_by(d, facts, &r->alone, walk);
+	if (memory_same(d, &verdict, &r->memory, &d->verdict, &r->alone) || memory_met_others(d, r))
+		d->verdict = verdict;
+	else
+		r->memory = r->alone;
 }
 
-/* What a port remembers ends with its last owner, and nothing tells us when that was.  The host is asked, by a
- * bind that meets everybody, where it would change something now or for the next. */
 static bool forgot(struct decision *d, const struct walk *walk)
 {
-	if (!walk->memory.flags || walk->sure || d->call != CALL_BIND || d->turn.state != TURN_TAKEN)
-		return false;
-	/* The present Linux remembers SO_REUSEPORT alone. */
-	if (session.as_host && (!(d->claim.options & OPTION_REUSEPORT) || is_same_place(&walk->source, &d->claim)))
-		return false;
-	if (!permit_port_is_free(d->claim.protocol, d->claim.port))
-		return false;
-	registry_forget(&session.registry, &d->turn);
-	return true;
+	return !walk->sure && memory_is_void(d, &walk->recollection);
 }
 
 #define TOLERATED 16 /* doubtful records of a bucket before the kernel is asked about all of them */
@@ -270,18 +299,17 @@ void decide(struct decision *d)
 }
 
 /* Nobody has the port any more, on any address: no record of it is worth a question. */
-static bool forget_all(struct decision *d)
+static void forget_all(struct decision *d)
 {
 	struct holder holder;
 	struct cursor cursor;
 	bool doubtful;
 	if (!permit_port_is_free(d->claim.protocol, d->claim.port))
-		return false;
+		return;
 	registry_first(&session.registry, d->bucket, d->turn.record, &cursor);
 	while (registry_next(&session.registry, &cursor, &holder, &doubtful))
 		if (has_the_port(d, &holder))
 			registry_remove(&session.registry, holder.reference);
-	return true;
 }
 
 void decide_bind(struct decision *d)
@@ -293,13 +321,12 @@ void decide_bind(struct decision *d)
 	judge_bucket(d, &none, &walk);
 	if (d->verdict.error == 0 && !forgot(d, &walk))
 		return;
-	if (d->verdict.error && d->verdict.blamed && session.stricter && forget_all(d))
-		judge_bucket(d, &none, &walk);
-	/* What a plain bind proves is not enough for a profile that is stricter than the host. */
-	if (d->verdict.error && d->verdict.blamed && !session.stricter) {
+	if (d->verdict.error && d->verdict.blamed) {
 		d->probe = true;
 		judge_bucket(d, &none, &walk);
 		d->probe = d->verdict.error == 0;
+		if (!d->probe && session.stricter)
+			forget_all(d);
 	}
 	if (!d->probe)
 		decide(d);
@@ -399,6 +426,7 @@ void decide_host_refused(struct decision *d, int error)
 	/* A child or a remnant: the rules know its name. */
 	struct judgement judgement;
 	struct verdict verdict;
+	claim_meets(d);
 	judge_begin(&judgement, session.profile, d->call, &d->claim, NULL);
 	judge_holder(&judgement, blame);
 	judge_end(&judgement, &verdict);

@@ -20,6 +20,7 @@ static int host_failed(struct decision *d)
 static int listen_unbound(struct decision *d, int backlog)
 {
 	int saved = errno;
+	claim_user(d, false);
 	if (!session.mirror)
 		permit_reuse(d->fd, &d->claim);
 	if (real.listen(d->fd, backlog) < 0) {

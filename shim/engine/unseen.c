@@ -56,7 +56,8 @@ void unseen_options(struct holder *holder)
 		return;
 	}
 	holder->options |= session.profile->family->inherited(session.profile, listener.options) | OPTION_CHILD;
-	holder->uid = listener.uid;
+	if (listener.uid != UID_UNKNOWN)
+		holder->uid = listener.uid;
 }
 
 /* What the system still has of this remnant; the host's timer tells how old it is. */
@@ -86,6 +87,7 @@ static bool hear(void *context, const struct diag_socket *socket)
 		return true;
 	if (registry_find(&session.registry, d->bucket, holder.cookie, &record)) {
 		record.state = holder.state;
+		record.uid = holder.uid;
 		memcpy(record.address, holder.address, sizeof record.address);
 		holder = record;
 	} else {
@@ -122,6 +124,7 @@ bool unseen_decide(struct decision *d)
 	if (!diag_complete() && d->claim.protocol == PROTOCOL_TCP)
 		return false;
 	registry_memory(&session.registry, d->bucket, &memory, &source);
+	claim_meets(d);
 	judge_begin(&hearing.judgement, session.profile, d->call, &d->claim, &memory);
 	hear_anchors(&hearing);
 	if (diag_dump(d->claim.protocol, d->claim.port, DIAG_ALL, hear, &hearing) < 0)

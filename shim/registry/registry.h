@@ -92,6 +92,8 @@ void registry_forget(struct registry *, struct turn *);
 
 /* Changes of state and options of a live holder, one compare-and-swap.  False: no such record. */
 bool registry_update(struct registry *, reference, enum state, uint32_t options);
+/* Whose a holder is that was committed with UID_UNKNOWN. */
+void registry_tell_user(struct registry *, reference, uint32_t uid);
 /* This process closed a descriptor of it: doubtful from now on. */
 void registry_let_go(struct registry *, reference);
 /* It was found alive after all, e.g. by its owner. */

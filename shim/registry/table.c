@@ -261,6 +261,18 @@ bool registry_update(struct registry *registry, reference reference, enum state 
 	              word_make(0, 0, state, options, PHASE_FREE));
 }
 
+/* Taken back should the record have changed hands meanwhile: its new holder is asked for in its turn. */
+void registry_tell_user(struct registry *registry, reference reference, uint32_t uid)
+{
+	uint64_t word;
+	uint32_t unknown = UID_UNKNOWN;
+	struct record *record = find_live(registry, reference, &word);
+
+	if (record && atomic_compare_exchange_strong(&record->uid, &unknown, uid) &&
+	    word_generation(atomic_load(&record->word)) != reference_generation(reference))
+		atomic_compare_exchange_strong(&record->uid, &uid, UID_UNKNOWN);
+}
+
 void registry_let_go(struct registry *registry, reference reference)
 {
 	change(registry, reference, 0, WORD_DOUBTFUL);

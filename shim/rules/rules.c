@@ -7,7 +7,17 @@
 void judge_begin(struct judgement *judgement, const struct profile *profile, enum call call,
 		 const struct holder *claim, const struct memory *memory)
 {
-	*judgement = (struct judgement){ .profile = profile, .call = call, .claim = *claim };
+	/* Of the big fields only what says that the rest of them is void: this is done for every bind. */
+	memset(judgement, 0, offsetof(struct judgement, found));
+	for (size_t i = 0; i < sizeof judgement->found / sizeof *judgement->found; i++)
+		judgement->found[i].cost = 0;
+	for (size_t i = 0; i < sizeof judgement->list / sizeof *judgement->list; i++) {
+		judgement->list[i].begun = 0;
+		judgement->list[i].refused = false;
+	}
+	judgement->profile = profile;
+	judgement->call = call;
+	judgement->claim = *claim;
 	if (memory)
 		judgement->memory = *memory;
 }

@@ -41,13 +41,15 @@ enum call {
 #define OPTION_OWN 0xffff0000u    /* the family's: left alone by everybody else */
 #define OPTION_SHARED 0x20u /* no option: it was duplicated, so closing one descriptor proves nothing */
 
+#define UID_UNKNOWN UINT32_MAX /* nobody has asked yet */
+
 struct holder {
 	uint64_t cookie;     /* SO_COOKIE of the kernel socket; 0: not known */
 	uint64_t order;      /* when it was bound: greater is later */
 	uint8_t address[16]; /* AF_INET: the first four bytes, network order; AF_INET6: all */
 	uint32_t scope;      /* sin6_scope_id */
 	uint32_t ifindex;    /* device the socket is bound to, 0: none */
-	uint32_t uid;        /* of the socket (its creator's, unless changed by fchown) */
+	uint32_t uid;        /* of the socket (its creator's, unless changed by fchown); no rule meets UID_UNKNOWN */
 	uint32_t options;    /* OPTION_* */
 	uint16_t port;       /* host byte order */
 	uint8_t domain;      /* AF_INET or AF_INET6: the socket's, not the address's */
@@ -165,7 +167,7 @@ struct question {
 	const uint8_t *address; /* bind, connect: the sockaddr as the program gave it, readable for length bytes */
 	uint32_t length;        /* as the program gave it */
 	int argument;           /* listen: backlog; shutdown: how; socket: type */
-	uint32_t uid;           /* effective, of the caller */
+	uint32_t uid;           /* effective, of the caller; may be 0 where the port is 1024 or more */
 	bool alone;             /* no host behind the rules (fakebind play): they must give every answer */
 	bool loopback_alias;    /* 127.0.0.2 and its like were added to the loopback interface */
 	const struct holder *self; /* bind: the socket as it is bound already, or NULL */

@@ -1,0 +1,102 @@
+/* SPDX-License-Identifier: MIT */
+#define _GNU_SOURCE
+#include "memory.h"
+
+#include <string.h>
+
+#include "../host/diag.h"
+#include "../host/permit.h"
+#include "session.h"
+
+/* The verdict about a claim that nobody stands against. */
+static void judge_alone(enum call call, const struct holder *claim, struct verdict *verdict)
+{
+	struct judgement judgement;
+	judge_begin(&judgement, session.profile, call, claim, NULL);
+	judge_end(&judgement, verdict);
+}
+
+void memory_recall(const struct decision *d, struct recollection *r)
+{
+	registry_memory(&session.registry, d->bucket, &r->memory, &r->source);
+	r->doubtful = r->memory.flags & MEMORY_DOUBTFUL;
+	if (!r->doubtful)
+		return;
+	struct verdict verdict;
+	r->memory.flags &= ~MEMORY_DOUBTFUL;
+	judge_alone(CALL_BIND, &r->source, &verdict);
+	r->alone = (struct memory){ .flags = verdict.memory_flags, .source = &r->source };
+}
+
+/* What is remembered after a verdict: flags, and whose. */
+static uint32_t after(const struct decision *d, const struct verdict *verdict, const struct memory *memory, const struct holder **source)
+{
+	*source = verdict->memory == MEMORY_CLAIM ? &d->claim : memory->source;
+	switch (verdict->memory) {
+	case MEMORY_KEEP: return memory->flags;
+	case MEMORY_FORGET: return 0;
+	default: return verdict->memory_flags;
+	}
+}
+
+/* Would the port remember the same of both? */
+static bool is_same_place(const struct holder *a, const struct holder *b)
+{
+	return a == b || (a->domain == b->domain && a->uid == b->uid && !((a->options ^ b->options) & OPTION_V6ONLY) &&
+			  !memcmp(a->address, b->address, sizeof a->address));
+}
+
+bool memory_same(const struct decision *d, const struct verdict *verdict, const struct memory *memory, const struct verdict *other,
+		 const struct memory *others)
+{
+	const struct holder *source, *its_source;
+	uint32_t flags = after(d, verdict, memory, &source), its_flags = after(d, other, others, &its_source);
+	return verdict->error == other->error && flags == its_flags &&
+	       (flags == 0 || (source && its_source && is_same_place(source, its_source)));
+}
+
+struct elders {
+	const struct decision *d;
+	const struct holder *source;
+	bool found;
+};
+
+static bool is_older(void *context, const struct diag_socket *socket)
+{
+	struct elders *elders = context;
+	struct holder record;
+	if (socket->holder.cookie == elders->d->claim.cookie || socket->holder.cookie == elders->source->cookie)
+		return true;
+	if (registry_find(&session.registry, elders->d->bucket, socket->holder.cookie, &record) && record.order >= elders->source->order)
+		return true;
+	elders->found = true;
+	return false;
+}
+
+bool memory_met_others(const struct decision *d, const struct recollection *r)
+{
+	struct elders elders = { .d = d, .source = &r->source };
+	if (!diag_complete() && d->claim.protocol == PROTOCOL_TCP)
+		return true;
+	return diag_dump(d->claim.protocol, d->claim.port, DIAG_ALL, is_older, &elders) < 0 || elders.found;
+}
+
+bool memory_is_void(struct decision *d, const struct recollection *r)
+{
+	static const struct memory nothing;
+	struct verdict alone;
+	if (!r->memory.flags || d->call != CALL_BIND || d->turn.state != TURN_TAKEN)
+		return false;
+	judge_alone(d->call, &d->claim, &alone);
+	if (memory_same(d, &d->verdict, &r->memory, &alone, &nothing))
+		return false;
+	/* The claim itself is the source then, and tells what it remembers if it was alone: memory_recall(). */
+	if (d->verdict.error == 0 && alone.error == 0 && d->verdict.memory == MEMORY_CLAIM && alone.memory == MEMORY_CLAIM) {
+		d->verdict.memory_flags |= MEMORY_DOUBTFUL;
+		return false;
+	}
+	if (!permit_port_is_free(d->claim.protocol, d->claim.port))
+		return false;
+	registry_forget(&session.registry, &d->turn);
+	return true;
+}
