@@ -10,6 +10,7 @@
 #define EXIT_CANNOT_RUN 126 /* the program is there but cannot be run */
 #define EXIT_NOT_FOUND 127
 
+int atlas_main(int argc, char **argv);
 int run_main(int argc, char **argv);
 int profiles_main(int argc, char **argv);
 int play_main(int argc, char **argv);

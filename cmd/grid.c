@@ -2,17 +2,10 @@
 #define _GNU_SOURCE
 #include "grid.h"
 
-#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
-struct place {
-	char letter;
-	bool ipv6, v6only;
-	const char *address;
-};
-
-static const struct place places[] = {
+const struct grid_place grid_places[GRID_PLACES] = {
 	{ 'w', false, false, "0.0.0.0" },
 	{ 'l', false, false, "127.0.0.1" },
 	{ 'W', true, false, "[::]" },
@@ -21,84 +14,98 @@ static const struct place places[] = {
 	{ 'm', true, false, "[::ffff:127.0.0.1]" },
 };
 
-#define PLACES (sizeof(places) / sizeof(*places))
+const char *const grid_states[GRID_STATES] = { "bound", "listening", "connected", "closed", "timewait" };
 
-enum what { WHAT_BOUND, WHAT_LISTENING, WHAT_CONNECTED, WHAT_CLOSED, WHAT_TIMEWAIT, WHAT_USER, WHAT_COUNT };
+static const char *const option_names[] = { "reuseaddr", "reuseport", "exclusive", "reuseport_lb" };
 
-static const char *const whats[] = { "bound", "listening", "connected", "closed", "timewait", "user" };
-
-struct socket_plan {
-	const struct place *place;
-	unsigned reuseaddr, reuseport;
-};
-
-static void write_socket(FILE *file, const char *protocol, const char *name, const struct socket_plan *plan)
+static void write_socket(FILE *file, const char *protocol, const char *name, const struct grid_socket *socket)
 {
-	fprintf(file, "socket %s %s%d\n", name, protocol, plan->place->ipv6 ? 6 : 4);
-	if (plan->place->ipv6)
-		fprintf(file, "set %s v6only %d\n", name, plan->place->v6only);
-	if (plan->reuseaddr)
-		fprintf(file, "set %s reuseaddr 1\n", name);
-	if (plan->reuseport)
-		fprintf(file, "set %s reuseport 1\n", name);
-	fprintf(file, "bind %s %s:P0\n", name, plan->place->address);
+	fprintf(file, "socket %s %s%d\n", name, protocol, socket->place->ipv6 ? 6 : 4);
+	if (socket->place->ipv6)
+		fprintf(file, "set %s v6only %d\n", name, socket->place->v6only);
+	for (unsigned i = 0; i < sizeof(option_names) / sizeof(*option_names); i++)
+		if (socket->options >> i & 1)
+			fprintf(file, "set %s %s 1\n", name, option_names[i]);
+	fprintf(file, "bind %s %s:P0\n", name, socket->place->address);
 }
 
 /* A listener gets a connection, and both or one of its sockets are closed. */
-static void write_connection(FILE *file, enum what what, const struct socket_plan *a)
+static void write_connection(FILE *file, const struct grid_pair *pair)
 {
-	bool ipv6 = a->place->letter == 'V' || a->place->letter == 'L';
+	bool ipv6 = pair->a.place->letter == 'V' || pair->a.place->letter == 'L';
 
 	fprintf(file, "socket c tcp%d\nconnect c %s:P0\naccept a s\n", ipv6 ? 6 : 4, ipv6 ? "[::1]" : "127.0.0.1");
-	if (what == WHAT_TIMEWAIT)
+	if (pair->state == GRID_TIMEWAIT)
 		fputs("close s\nclose c\n", file);
-	if (what != WHAT_CONNECTED)
+	if (pair->state != GRID_CONNECTED)
 		fputs("close a\n", file);
 }
 
-static void write_pair(FILE *file, bool tcp, enum what what, const struct socket_plan *a, const struct socket_plan *b)
+static void write_name(FILE *file, const struct grid_socket *socket)
 {
-	const char *protocol = tcp ? "tcp" : "udp";
+	fprintf(file, "--%c%d%d%s%s", socket->place->letter, !!(socket->options & GRID_REUSEADDR), !!(socket->options & GRID_REUSEPORT),
+		socket->options & GRID_EXCLUSIVE ? "x" : "", socket->options & GRID_REUSEPORT_LB ? "b" : "");
+}
 
-	fprintf(file, "scenario %s--%c%u%u--%c%u%u--%s\n", protocol, a->place->letter, a->reuseaddr, a->reuseport,
-		b->place->letter, b->reuseaddr, b->reuseport, whats[what]);
-	if (what == WHAT_USER)
-		fputs("uid 1001\n", file);
-	write_socket(file, protocol, "a", a);
-	if (what != WHAT_BOUND && what != WHAT_USER)
+void grid_write(FILE *file, const struct grid_pair *pair)
+{
+	const char *protocol = pair->tcp ? "tcp" : "udp";
+
+	fprintf(file, "scenario %s", protocol);
+	write_name(file, &pair->a);
+	write_name(file, &pair->b);
+	if (pair->state != GRID_BOUND || !pair->other_user)
+		fprintf(file, "--%s", grid_states[pair->state]);
+	fputs(pair->other_user ? "--user\nuid 1001\n" : "\n", file);
+	write_socket(file, protocol, "a", &pair->a);
+	if (pair->state != GRID_BOUND)
 		fputs("listen a\n", file);
-	if (what >= WHAT_CONNECTED && what <= WHAT_TIMEWAIT)
-		write_connection(file, what, a);
-	if (what == WHAT_USER)
+	if (pair->state >= GRID_CONNECTED)
+		write_connection(file, pair);
+	if (pair->other_user)
 		fputs("uid 1002\n", file);
-	write_socket(file, protocol, "b", b);
-	if (tcp)
+	write_socket(file, protocol, "b", &pair->b);
+	if (pair->tcp)
 		fputs("listen b\n", file);
 }
 
-/* Which of them exist: a UDP socket is bound, and no more; connections are IPv4 or IPv6 on both sides. */
-static bool makes_sense(bool tcp, enum what what, const struct socket_plan *a, const struct socket_plan *b)
+bool grid_prepares(const struct scenario *scenario, const struct step *step)
 {
-	if (!tcp)
-		return what == WHAT_BOUND || what == WHAT_USER;
-	return what == WHAT_BOUND || what == WHAT_LISTENING || a->place->ipv6 == b->place->ipv6;
+	return step->operation != OPERATION_UID && step->operation != OPERATION_SET && strcmp(scenario->names[step->socket], "b");
 }
 
-static struct socket_plan plan_of(size_t number)
+/* ---- what compare tries ---- */
+
+static struct grid_socket socket_of(size_t number)
 {
-	return (struct socket_plan){ &places[number / 4], number / 2 % 2, number % 2 };
+	static const unsigned options[] = { 0, GRID_REUSEPORT, GRID_REUSEADDR, GRID_REUSEADDR | GRID_REUSEPORT };
+
+	return (struct grid_socket){ &grid_places[number / 4], options[number % 4] };
+}
+
+static void write_pairs(FILE *file, bool tcp, enum grid_state state, bool other_user)
+{
+	const size_t sockets = GRID_PLACES * 4;
+	bool any_family = !tcp || (state <= GRID_LISTENING && !other_user);
+
+	for (size_t number = 0; number < sockets * sockets; number++) {
+		struct grid_pair pair = { tcp, state, other_user, socket_of(number / sockets), socket_of(number % sockets) };
+
+		/* Connections are IPv4 or IPv6 on both sides. */
+		if (any_family || pair.a.place->ipv6 == pair.b.place->ipv6)
+			grid_write(file, &pair);
+	}
 }
 
 static void write_all(FILE *file)
 {
-	for (int tcp = 1; tcp >= 0; tcp--)
-		for (int what = 0; what < WHAT_COUNT; what++)
-			for (size_t pair = 0; pair < PLACES * 4 * PLACES * 4; pair++) {
-				struct socket_plan a = plan_of(pair / (PLACES * 4)), b = plan_of(pair % (PLACES * 4));
+	for (int tcp = 1; tcp >= 0; tcp--) {
+		int states = tcp ? GRID_STATES : GRID_UDP_STATES;
 
-				if (makes_sense(tcp, (enum what)what, &a, &b))
-					write_pair(file, tcp, (enum what)what, &a, &b);
-			}
+		for (int state = 0; state < states; state++)
+			write_pairs(file, tcp, (enum grid_state)state, false);
+		write_pairs(file, tcp, GRID_BOUND, true);
+	}
 }
 
 bool grid_scenarios(struct scenario_list *list)

@@ -13,6 +13,7 @@ static const char usage[] =
 	"       fakebind profiles [show NAME|FILE] [--json]\n"
 	"       fakebind play --os NAME [OPTION]... FILE...\n"
 	"       fakebind compare --os A --os B [OPTION]... [FILE]...\n"
+	"       fakebind atlas [--os NAME]... [--output FILE]\n"
 	"\n"
 	"Runs an unmodified COMMAND so that bind, listen, SO_REUSEADDR, SO_REUSEPORT and\n"
 	"TIME_WAIT behave as on another system.\n"
@@ -33,6 +34,7 @@ static const struct command {
 	const char *name;
 	int (*main)(int argc, char **argv);
 } commands[] = {
+	{ "atlas", atlas_main },
 	{ "compare", compare_main },
 	{ "play", play_main },
 	{ "profiles", profiles_main },
