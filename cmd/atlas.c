@@ -127,12 +127,6 @@ static int pool_add(struct pool *pool, const char *key, struct json_object *valu
 
 /* ---- the answers ---- */
 
-/* A program goes on without an option or another user; nothing that follows any other failure says anything. */
-static bool is_optional(const struct step *step)
-{
-	return step->operation == OPERATION_SET || step->operation == OPERATION_UID;
-}
-
 static bool is_decided(const struct atlas *atlas)
 {
 	const struct note *last;
@@ -140,7 +134,7 @@ static bool is_decided(const struct atlas *atlas)
 	if (!atlas->note_count)
 		return false;
 	last = &atlas->notes[atlas->note_count - 1];
-	return atlas->note_count == NOTES_MAX || (strcmp(last->answer, "ok") && !is_optional(last->step));
+	return atlas->note_count == NOTES_MAX || (strcmp(last->answer, "ok") && !grid_is_optional(last->step));
 }
 
 static void take_answer(void *context, const struct scenario *scenario, const struct step *step, const char *answer)

@@ -10,6 +10,7 @@
 #include <string.h>
 
 #include "grid.h"
+#include "matrix.h"
 #include "play_model.h"
 #include "playing.h"
 
@@ -38,15 +39,19 @@ struct comparison {
 
 static const char help[] =
 	"Usage: fakebind compare --os A --os B [OPTION]... [FILE]...\n"
+	"       fakebind compare --matrix {--os NAME [--os NAME]... | --all} [OPTION]...\n"
 	"\n"
 	"Shows where two systems differ, and by which rules.  Without a FILE (scenarios, `-' for standard\n"
 	"input) it tries every pair of sockets on one port: protocol, addresses, options, listening,\n"
-	"connected, closed, of another user.\n"
+	"connected, closed, of another user.  With --matrix, or for more than two systems, these pairs are a table:\n"
+	"first sockets down, second ones across, in each cell the verdicts of the systems.\n"
 	"\n"
-	"  -o, --os NAME          a system; twice\n"
-	"  -a, --all              every differing scenario, not one for each cause\n"
+	"  -o, --os NAME          a system; may be repeated\n"
+	"  -m, --matrix           the table of pairs, or a list if the terminal is too narrow\n"
+	"  -a, --all              every differing scenario, not one for each cause; of a matrix also where\n"
+	"                         the systems agree; without --os: every system there is\n"
 	"      --loopback-alias   127.0.0.2 and its like were added to the loopback interfaces\n"
-	"  -f, --format FORMAT    human (the default), tsv or json: every differing step\n"
+	"  -f, --format FORMAT    human (the default), tsv or json: every differing step, or pair\n"
 	"  -h, --help             show this text\n"
 	"\n"
 	"The exit status is 0 if there is no difference, 1 if there is one, 125 after an error.\n";
@@ -272,38 +277,51 @@ static int compare(struct comparison *comparison)
 #define ALIAS 256
 #define GO_ON (-1)
 
+struct wish {
+	struct matrix_wish matrix; /* what both forms share, too */
+	bool is_matrix;
+};
+
+static void add_system(struct wish *wish, const struct profile *profile)
+{
+	wish->matrix.systems = must(realloc(wish->matrix.systems, (wish->matrix.count + 1) * sizeof(*wish->matrix.systems)));
+	wish->matrix.systems[wish->matrix.count++] = profile;
+}
+
 /* An exit status, or GO_ON. */
-static int parse(int argc, char **argv, struct comparison *comparison)
+static int parse(int argc, char **argv, struct wish *wish)
 {
 	static const struct option options[] = {
 		{ "os", required_argument, NULL, 'o' },
+		{ "matrix", no_argument, NULL, 'm' },
 		{ "all", no_argument, NULL, 'a' },
 		{ "loopback-alias", no_argument, NULL, ALIAS },
 		{ "format", required_argument, NULL, 'f' },
 		{ "help", no_argument, NULL, 'h' },
 		{ NULL, 0, NULL, 0 },
 	};
-	int letter, systems = 0;
+	const struct profile *profile;
+	int letter;
 
-	while ((letter = getopt_long(argc, argv, "o:af:h", options, NULL)) != -1) {
+	while ((letter = getopt_long(argc, argv, "o:maf:h", options, NULL)) != -1) {
 		switch (letter) {
 		case 'o':
-			if (systems == 2) {
-				complain("more than two systems given");
-				return misuse();
-			}
-			comparison->model[systems].profile = profile_or_complain(optarg);
-			if (!comparison->model[systems++].profile)
+			profile = profile_or_complain(optarg);
+			if (!profile)
 				return EXIT_OURS;
+			add_system(wish, profile);
+			break;
+		case 'm':
+			wish->is_matrix = true;
 			break;
 		case 'a':
-			comparison->all = true;
+			wish->matrix.all = true;
 			break;
 		case ALIAS:
-			comparison->model[0].loopback_alias = comparison->model[1].loopback_alias = true;
+			wish->matrix.loopback_alias = true;
 			break;
 		case 'f':
-			if (!output_parse(optarg, &comparison->output))
+			if (!output_parse(optarg, &wish->matrix.output))
 				return EXIT_OURS;
 			break;
 		case 'h':
@@ -313,36 +331,65 @@ static int parse(int argc, char **argv, struct comparison *comparison)
 			return misuse();
 		}
 	}
-	if (systems < 2) {
+	return GO_ON;
+}
+
+/* --all without a system is about the systems, not about what is shown of them. */
+static void add_all_systems(struct wish *wish)
+{
+	for (size_t i = 0; i < profile_count; i++)
+		add_system(wish, &profiles[i]);
+	wish->matrix.all = false;
+}
+
+static int check(struct wish *wish, char **paths)
+{
+	if (wish->matrix.all && !wish->matrix.count)
+		add_all_systems(wish);
+	wish->is_matrix |= wish->matrix.count > 2;
+	if (wish->matrix.count < 2) {
 		complain("two systems are needed: --os A --os B");
+		return misuse();
+	}
+	if (wish->is_matrix && *paths) {
+		complain("%s: a matrix, and more than two systems, are for the pairs alone, not for scenarios", *paths);
 		return misuse();
 	}
 	return GO_ON;
 }
 
-static int compare_files(struct comparison *comparison, char **paths)
+static int compare_two(const struct matrix_wish *wish, char **paths)
 {
-	if (*paths ? !scenarios_read(&comparison->list, paths) : !grid_scenarios(&comparison->list))
-		return EXIT_OURS;
-	if (!comparison->list.count) {
+	struct comparison comparison = { .output = wish->output, .all = wish->all };
+	int result = EXIT_OURS;
+
+	for (int side = 0; side < 2; side++)
+		comparison.model[side] = (struct model_player){ .profile = wish->systems[side], .loopback_alias = wish->loopback_alias };
+	if (*paths ? !scenarios_read(&comparison.list, paths) : !grid_scenarios(&comparison.list))
+		goto cleanup;
+	if (comparison.list.count)
+		result = compare(&comparison);
+	else
 		complain("no scenario to compare");
-		return EXIT_OURS;
-	}
-	return compare(comparison);
-}
-
-int compare_main(int argc, char **argv)
-{
-	struct comparison comparison = { .output = OUTPUT_HUMAN };
-	int result = parse(argc, argv, &comparison);
-
-	if (result == GO_ON)
-		result = compare_files(&comparison, argv + optind);
+cleanup:
 	for (size_t i = 0; i < comparison.cause_count; i++)
 		free(comparison.causes[i].key);
 	free(comparison.causes);
 	free(comparison.replies[0]);
 	free(comparison.replies[1]);
 	scenario_list_free(&comparison.list);
+	return result;
+}
+
+int compare_main(int argc, char **argv)
+{
+	struct wish wish = { .matrix.output = OUTPUT_HUMAN };
+	int result = parse(argc, argv, &wish);
+
+	if (result == GO_ON)
+		result = check(&wish, argv + optind);
+	if (result == GO_ON)
+		result = wish.is_matrix ? matrix_show(&wish.matrix) : compare_two(&wish.matrix, argv + optind);
+	free(wish.matrix.systems);
 	return result;
 }

@@ -71,27 +71,28 @@ void grid_write(FILE *file, const struct grid_pair *pair)
 
 bool grid_prepares(const struct scenario *scenario, const struct step *step)
 {
-	return step->operation != OPERATION_UID && step->operation != OPERATION_SET && strcmp(scenario->names[step->socket], "b");
+	return !grid_is_optional(step) && strcmp(scenario->names[step->socket], "b");
+}
+
+bool grid_is_optional(const struct step *step)
+{
+	return step->operation == OPERATION_SET || step->operation == OPERATION_UID;
 }
 
 /* ---- what compare tries ---- */
 
 static struct grid_socket socket_of(size_t number)
 {
-	static const unsigned options[] = { 0, GRID_REUSEPORT, GRID_REUSEADDR, GRID_REUSEADDR | GRID_REUSEPORT };
+	static const unsigned options[GRID_OPTIONS] = { 0, GRID_REUSEPORT, GRID_REUSEADDR, GRID_REUSEADDR | GRID_REUSEPORT };
 
-	return (struct grid_socket){ &grid_places[number / 4], options[number % 4] };
+	return (struct grid_socket){ &grid_places[number / GRID_OPTIONS], options[number % GRID_OPTIONS] };
 }
 
-static void write_pairs(FILE *file, bool tcp, enum grid_state state, bool other_user)
+static void write_pairs(FILE *file, bool tcp, enum grid_state state, bool other_user, bool any_family)
 {
-	const size_t sockets = GRID_PLACES * 4;
-	bool any_family = !tcp || (state <= GRID_LISTENING && !other_user);
+	for (size_t number = 0; number < GRID_SOCKETS * GRID_SOCKETS; number++) {
+		struct grid_pair pair = { tcp, state, other_user, socket_of(number / GRID_SOCKETS), socket_of(number % GRID_SOCKETS) };
 
-	for (size_t number = 0; number < sockets * sockets; number++) {
-		struct grid_pair pair = { tcp, state, other_user, socket_of(number / sockets), socket_of(number % sockets) };
-
-		/* Connections are IPv4 or IPv6 on both sides. */
 		if (any_family || pair.a.place->ipv6 == pair.b.place->ipv6)
 			grid_write(file, &pair);
 	}
@@ -103,23 +104,41 @@ static void write_all(FILE *file)
 		int states = tcp ? GRID_STATES : GRID_UDP_STATES;
 
 		for (int state = 0; state < states; state++)
-			write_pairs(file, tcp, (enum grid_state)state, false);
-		write_pairs(file, tcp, GRID_BOUND, true);
+			write_pairs(file, tcp, (enum grid_state)state, false, state <= GRID_LISTENING);
+		write_pairs(file, tcp, GRID_BOUND, true, !tcp);
 	}
+}
+
+/* What was written to file becomes scenarios. */
+static bool parse_written(struct scenario_list *list, FILE *file, char **text, size_t *length)
+{
+	struct scenario_error error;
+	bool good = fclose(file) == 0 && scenario_parse(list, *text, *length, &error);
+
+	free(*text);
+	return good;
+}
+
+bool grid_pairs(struct scenario_list *list, bool tcp, enum grid_state state, bool other_user)
+{
+	char *text = NULL;
+	size_t length = 0;
+	FILE *file = open_memstream(&text, &length);
+
+	if (!file)
+		return false;
+	write_pairs(file, tcp, state, other_user, true);
+	return parse_written(list, file, &text, &length);
 }
 
 bool grid_scenarios(struct scenario_list *list)
 {
-	struct scenario_error error;
 	char *text = NULL;
 	size_t length = 0;
 	FILE *file = open_memstream(&text, &length);
-	bool good = file != NULL;
 
-	if (good) {
-		write_all(file);
-		good = fclose(file) == 0 && scenario_parse(list, text, length, &error);
-	}
-	free(text);
-	return good;
+	if (!file)
+		return false;
+	write_all(file);
+	return parse_written(list, file, &text, &length);
 }

@@ -53,10 +53,18 @@ extern const char *const grid_states[GRID_STATES];
  */
 void grid_write(FILE *, const struct grid_pair *);
 
-/* The pairs that `fakebind compare' tries.  False after an error. */
+/* The sockets that all systems understand: every place without options, with SO_REUSEPORT, SO_REUSEADDR and both. */
+#define GRID_OPTIONS 4
+#define GRID_SOCKETS (GRID_PLACES * GRID_OPTIONS)
+
+/* Every pair of them, of a protocol and a state; the second socket changes fastest.  False after an error. */
+bool grid_pairs(struct scenario_list *, bool tcp, enum grid_state, bool other_user);
+/* The pairs that `fakebind compare' tries: connections are IPv4 or IPv6 on both sides. */
 bool grid_scenarios(struct scenario_list *);
 
 /* The step prepares what is asked about: the first socket and what became of it. */
 bool grid_prepares(const struct scenario *, const struct step *);
+/* A program goes on without an option or another user; nothing that follows any other failure says anything. */
+bool grid_is_optional(const struct step *);
 
 #endif

@@ -1,0 +1,20 @@
+/* SPDX-License-Identifier: MIT */
+/* Every pair of sockets as a table: first sockets down, second ones across, the verdicts of several systems in a cell. */
+#ifndef FAKEBIND_MATRIX_H
+#define FAKEBIND_MATRIX_H
+
+#include "playing.h"
+#include "shim/rules/rules.h"
+
+struct matrix_wish {
+	const struct profile **systems;
+	size_t count;
+	bool loopback_alias;
+	bool all; /* also where all systems agree */
+	enum output output;
+};
+
+/* An exit status: 1 if two systems differ. */
+int matrix_show(const struct matrix_wish *);
+
+#endif
