@@ -259,7 +259,7 @@ static void print_legend(const struct matrix *matrix)
 		printf("%s %s", i ? "," : "", matrix->wish->systems[i]->name);
 	puts(", or one letter if all agree:");
 	puts("  . ok, U EADDRINUSE, A EACCES, P EPERM, V EINVAL, N EADDRNOTAVAIL, F EAFNOSUPPORT,");
-	puts("  S EPROTONOSUPPORT, E another error; a small letter: of listen(), not of bind();");
+	puts("  S EPROTONOSUPPORT, E another error; a small letter: of listen();");
 	puts("  - there is no such first socket.  Options: a SO_REUSEADDR, p SO_REUSEPORT.");
 	puts("  mapped is [::ffff:127.0.0.1].\n");
 }
