@@ -120,7 +120,7 @@ function verdictBadge(verdict, mark) {
 	const badge = make("span", { className: "verdict " + verdict.kind });
 	if (mark)
 		badge.append(make("b", { textContent: mark }));
-	badge.append(make("span", { textContent: signs[verdict.kind], ariaHidden: "true" }), says(verdict));
+	badge.append(make("span", { textContent: signs[verdict.kind], ariaHidden: "true" }), make("span", { className: "word", textContent: says(verdict) }));
 	return badge;
 }
 
