@@ -495,5 +495,5 @@ void registry_usage(struct registry *registry, struct registry_usage *usage)
 		usage->records_live += record && word_phase(get64(&record->word)) == PHASE_LIVE;
 	}
 	processes = atomic_load(&registry->map->header.next_process);
-	usage->processes = (processes < PROCESSES ? processes : PROCESSES) - 1;
+	usage->processes = processes - 1 < PROCESSES - 1 ? processes - 1 : PROCESSES - 1;
 }
