@@ -33,6 +33,7 @@
 #define LAST_PORT 55000u
 #define ROUND 100 /* kills */
 #define HANG 1000 /* ms */
+#define ROUND_TIME 60 /* s, of less than one: longer is for ever */
 
 struct kernel {
 	word64 cookies;
@@ -497,8 +498,22 @@ static void check_round(uint32_t workers)
 	}
 }
 
+static void round_hangs(int signal)
+{
+	static const char text[] = "not ok 1 - a call does not come back\n";
+
+	(void)signal;
+	for (uint32_t i = 0; i < MOST_WORKERS; i++)
+		if (worker[i])
+			kill(-worker[i], SIGKILL);
+	while (ended_count)
+		kill(-ended[--ended_count], SIGKILL);
+	_exit(write(1, text, sizeof text - 1) > 0 ? 1 : 2);
+}
+
 static uint32_t run_round(uint32_t kills, uint32_t workers)
 {
+	alarm(ROUND_TIME);
 	/* Fresh ports: records are new, and what the port before remembered is nobody's. */
 	first_port = first_port + 2 * ports < LAST_PORT ? first_port + ports : FIRST_PORT;
 	for (uint32_t port = 0; port < ports; port++)
@@ -622,11 +637,13 @@ int main(int argc, char **argv)
 	unlink(path);
 	rmdir(folder);
 	prctl(PR_SET_CHILD_SUBREAPER, 1);
+	signal(SIGALRM, round_hangs);
 
 	seed = (uint32_t)time(NULL) | 1;
 	printf("seed %u\n", seed);
 	fflush(stdout);
 	run(number, amount[strlen(amount) - 1] == 's' ? (time_t)number : 0, workers);
+	alarm(0);
 	find_lost();
 	report();
 	failed = violated();
