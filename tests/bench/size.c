@@ -1,0 +1,363 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * What fakebind costs when there is much of it:  size [HOLDERS [PROFILE]]   (default: 100000 linux-6.18)
+ *
+ * Each figure is a ratio within one run: measured processes take turns batch by batch, the ratio is the median of
+ * neighbouring batches.  A measured process and a holder are this program again, native or under the library.
+ */
+#define _GNU_SOURCE
+#include <arpa/inet.h>
+#include <errno.h>
+#include <fcntl.h>
+#include <netinet/in.h>
+#include <signal.h>
+#include <spawn.h>
+#include <stdbool.h>
+#include <stdint.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/resource.h>
+#include <sys/socket.h>
+#include <sys/stat.h>
+#include <sys/wait.h>
+#include <time.h>
+#include <unistd.h>
+
+#ifndef LIBRARY
+#error "LIBRARY is the path of the library to measure"
+#endif
+#define ROUNDS 41
+#define HOLDERS_EACH 10000 /* sockets of one holding process */
+#define FIRST_PORT 2000
+#define PORTS 24000
+#define FREE_PORT 30000
+#define SHARED_PORT 30100
+#define MOST 8 /* processes at once */
+#define REGISTERED 1000
+
+static const char *self, *profile = "linux-6.18";
+
+static double now(void)
+{
+	struct timespec time;
+	clock_gettime(CLOCK_MONOTONIC, &time);
+	return (double)time.tv_sec * 1e9 + (double)time.tv_nsec;
+}
+
+static void fail(const char *what)
+{
+	fprintf(stderr, "size: %s: %s\n", what, strerror(errno));
+	exit(1);
+}
+
+static int bind_to(uint32_t address, int port, bool share)
+{
+	struct sockaddr_in to = { .sin_family = AF_INET, .sin_port = htons((uint16_t)port), .sin_addr.s_addr = htonl(address) };
+	int fd = socket(AF_INET, SOCK_STREAM, 0), on = 1;
+	if (fd < 0)
+		fail("socket");
+	if (share)
+		setsockopt(fd, SOL_SOCKET, SO_REUSEPORT, &on, sizeof on);
+	if (bind(fd, (struct sockaddr *)&to, sizeof to) == 0)
+		return fd;
+	close(fd);
+	return -1;
+}
+
+/* ---- what a child does ---- */
+
+static void ready(void)
+{
+	if (write(1, "r", 1) != 1)
+		exit(1);
+}
+
+static void await_end(void)
+{
+	char end;
+	while (read(0, &end, 1) > 0)
+		;
+}
+
+static int hold(int first, int count)
+{
+	for (int i = first; i < first + count; i++)
+		if (bind_to(0x7f010001u + (uint32_t)(i / PORTS), FIRST_PORT + i % PORTS, false) < 0)
+			fail("hold: bind");
+	ready();
+	await_end();
+	return 0;
+}
+
+/* A process each, all of them in the registry; and one whose holder's socket only a child has, and keeps. */
+static int register_many(int count, int port)
+{
+	int taken = bind_to(INADDR_LOOPBACK, port, false);
+	if (taken < 0 || listen(taken, 1) < 0)
+		fail("register: bind");
+	for (int i = 0; i < count; i++) {
+		pid_t child = fork();
+		if (child < 0)
+			fail("fork");
+		if (child == 0) {
+			if (i)
+				close(taken);
+			if (bind_to(0x7f020001u, FIRST_PORT + i, false) < 0)
+				fail("register: bind");
+			await_end();
+			_exit(0);
+		}
+	}
+	close(taken);
+	ready();
+	await_end();
+	return 0;
+}
+
+/* A byte in, the nanoseconds of one cycle out.  shared: that many hold the port already, by SO_REUSEPORT. */
+static int measured(int port, int count, int shared, bool refused)
+{
+	char go;
+	for (int i = 0; i < shared; i++)
+		if (bind_to(INADDR_LOOPBACK, port, true) < 0)
+			fail("share: bind");
+	while (read(0, &go, 1) == 1) {
+		double start = now(), spent;
+		for (int i = 0; i < count; i++) {
+			int fd = bind_to(INADDR_LOOPBACK, port, shared > 0);
+			if ((fd < 0) != refused)
+				fail("measured: bind");
+			if (fd >= 0)
+				close(fd);
+		}
+		spent = (now() - start) / count;
+		if (write(1, &spent, sizeof spent) != sizeof spent)
+			return 1;
+	}
+	return 0;
+}
+
+static int child(char **argv)
+{
+	int number[4] = { 0 };
+	for (int i = 0; i < 4 && argv[2 + i]; i++)
+		number[i] = atoi(argv[2 + i]);
+	if (!strcmp(argv[1], "--hold"))
+		return hold(number[0], number[1]);
+	if (!strcmp(argv[1], "--register"))
+		return register_many(number[0], number[1]);
+	return measured(number[0], number[1], number[2], number[3]);
+}
+
+/* ---- starting them ---- */
+
+struct runner { pid_t pid; int to, from; };
+
+/* registry: NULL for native. */
+static struct runner start(const char *registry, const char *what, int a, int b, int c, int d)
+{
+	int in[2], out[2];
+	char numbers[4][16], preload[4096], os[128], file[4096];
+	char *argv[] = { (char *)self, (char *)what, numbers[0], numbers[1], numbers[2], numbers[3], NULL };
+	char *environment[] = { preload, os, file, NULL }, *bare[] = { NULL };
+	struct runner runner;
+	posix_spawn_file_actions_t actions;
+	snprintf(numbers[0], sizeof numbers[0], "%d", a);
+	snprintf(numbers[1], sizeof numbers[1], "%d", b);
+	snprintf(numbers[2], sizeof numbers[2], "%d", c);
+	snprintf(numbers[3], sizeof numbers[3], "%d", d);
+	snprintf(preload, sizeof preload, "LD_PRELOAD=%s", LIBRARY);
+	snprintf(os, sizeof os, "FAKEBIND_OS=%s", profile);
+	snprintf(file, sizeof file, "FAKEBIND_REGISTRY=%s", registry ? registry : "");
+	if (pipe2(in, O_CLOEXEC) < 0 || pipe2(out, O_CLOEXEC) < 0)
+		fail("pipe");
+	posix_spawn_file_actions_init(&actions);
+	posix_spawn_file_actions_adddup2(&actions, in[0], 0);
+	posix_spawn_file_actions_adddup2(&actions, out[1], 1);
+	errno = posix_spawn(&runner.pid, self, &actions, NULL, argv, registry ? environment : bare);
+	if (errno)
+		fail(self);
+	posix_spawn_file_actions_destroy(&actions);
+	close(in[0]);
+	close(out[1]);
+	runner.to = in[1];
+	runner.from = out[0];
+	return runner;
+}
+
+static void stop(struct runner *runner)
+{
+	close(runner->to);
+	close(runner->from);
+	waitpid(runner->pid, NULL, 0);
+}
+
+static void await(const struct runner *runner)
+{
+	char byte;
+	if (read(runner->from, &byte, 1) != 1)
+		exit(1);
+}
+
+static void go(const struct runner *runner)
+{
+	if (write(runner->to, "g", 1) != 1)
+		fail("a measured process");
+}
+
+static double result(const struct runner *runner)
+{
+	double spent;
+	if (read(runner->from, &spent, sizeof spent) != sizeof spent)
+		exit(1);
+	return spent;
+}
+
+static double batch(const struct runner *runner)
+{
+	go(runner);
+	return result(runner);
+}
+
+static int ascending(const void *a, const void *b)
+{
+	double x = *(const double *)a, y = *(const double *)b;
+	return (x > y) - (x < y);
+}
+
+static double median(double *values)
+{
+	qsort(values, ROUNDS, sizeof *values, ascending);
+	return values[ROUNDS / 2];
+}
+
+/* The medians of both, and of what each of b's batches costs of a's. */
+struct comparison { double a, b, ratio; };
+
+static struct comparison compare(struct runner a, struct runner b)
+{
+	double as[ROUNDS], bs[ROUNDS], ratios[ROUNDS];
+	batch(&a);
+	batch(&b);
+	for (int i = 0; i < ROUNDS; i++) {
+		as[i] = batch(&a);
+		bs[i] = batch(&b);
+		ratios[i] = bs[i] / as[i];
+	}
+	stop(&a);
+	stop(&b);
+	return (struct comparison){ median(as), median(bs), median(ratios) };
+}
+
+static const char *met(bool met) { return met ? "" : ", missed"; }
+
+/* ---- the measurements ---- */
+
+static void measure_holders(const char *few, const char *many, int count)
+{
+	struct runner holder[64];
+	struct stat file;
+	int holders = 0;
+	for (int first = 0; first < count; first += HOLDERS_EACH, holders++) {
+		if (holders == 63)
+			break;
+		holder[holders] = start(many, "--hold", first, count - first < HOLDERS_EACH ? count - first : HOLDERS_EACH, 0, 0);
+	}
+	for (int i = 0; i < holders; i++)
+		await(&holder[i]);
+	holder[holders] = start(few, "--hold", 5 * PORTS, 10, 0, 0);
+	await(&holder[holders++]);
+	struct comparison found = compare(start(few, "--measured", FREE_PORT, 2000, 0, 0), start(many, "--measured", FREE_PORT + 1, 2000, 0, 0));
+	printf("a bind beside 10 and %d holders: %.0f ns, %.0f ns  %.3fx (goal 1.05x%s)\n", count, found.a, found.b, found.ratio, met(found.ratio <= 1.05));
+	if (stat(many, &file) == 0)
+		printf("memory of the registry: %lld bytes a holder\n", (long long)file.st_blocks * 512 / count);
+	for (int i = 0; i < holders; i++)
+		stop(&holder[i]);
+}
+
+static void measure_shared(const char *registry)
+{
+	static const int counts[] = { 1, 10, 100, 1000, 10000 };
+	for (int i = 0; i < 5; i++) {
+		int cycles = counts[i] < 1000 ? 500 : counts[i] < 10000 ? 50 : 5;
+		struct comparison found = compare(start(NULL, "--measured", SHARED_PORT + i, cycles, counts[i], 0),
+						  start(registry, "--measured", SHARED_PORT + 10 + i, cycles, counts[i], 0));
+		printf("a bind to a port that %d share: native %.0f ns, fakebind %.0f ns  %.2fx\n", counts[i], found.a, found.b, found.ratio);
+	}
+}
+
+/* Binds a nanosecond of `count` processes at once. */
+static double rate(const struct runner *runner, int count)
+{
+	double start = now();
+	for (int i = 0; i < count; i++)
+		go(&runner[i]);
+	for (int i = 0; i < count; i++)
+		result(&runner[i]);
+	return count / (now() - start);
+}
+
+static void measure_scaling(const char *registry)
+{
+	struct runner bare[MOST], under[MOST];
+	for (int i = 0; i < MOST; i++) {
+		bare[i] = start(NULL, "--measured", FREE_PORT + 10 + i, 2000, 0, 0);
+		under[i] = start(registry, "--measured", FREE_PORT + 20 + i, 2000, 0, 0);
+	}
+	for (int count = 2; count <= MOST; count *= 4) {
+		double ratios[ROUNDS], host[ROUNDS];
+		for (int i = 0; i < ROUNDS; i++) {
+			host[i] = rate(bare, count) / rate(bare, 1);
+			ratios[i] = rate(under, count) / rate(under, 1) / host[i];
+		}
+		double ratio = median(ratios);
+		printf("%d processes, a port each: the host scales %.2fx, fakebind %.2fx of that (goal 0.90x%s)\n", count, median(host), ratio, met(ratio >= 0.9));
+	}
+	for (int i = 0; i < MOST; i++) {
+		stop(&bare[i]);
+		stop(&under[i]);
+	}
+}
+
+static void measure_refusal(const char *registry)
+{
+	struct runner many = start(registry, "--register", REGISTERED, FREE_PORT + 40, 0, 0);
+	await(&many);
+	struct comparison found = compare(start(NULL, "--measured", FREE_PORT + 40, 20, 0, 1), start(registry, "--measured", FREE_PORT + 40, 20, 0, 1));
+	printf("a refusal for a doubtful holder, %d processes: native %.1f us, fakebind %.1f us (goal 200 us%s)\n", REGISTERED, found.a / 1e3, found.b / 1e3,
+	       met(found.b <= 200e3));
+	stop(&many);
+}
+
+int main(int argc, char **argv)
+{
+	char folder[] = "/dev/shm/fakebind-size-XXXXXX", few[64], many[64];
+	struct rlimit files;
+	if (argc > 1 && argv[1][0] == '-')
+		return child(argv);
+	int count = argc > 1 ? atoi(argv[1]) : 100000;
+	if (argc > 2)
+		profile = argv[2];
+	self = argv[0];
+	getrlimit(RLIMIT_NOFILE, &files);
+	files.rlim_cur = files.rlim_max;
+	setrlimit(RLIMIT_NOFILE, &files);
+	if (count < 1 || files.rlim_cur < HOLDERS_EACH + 100) {
+		fprintf(stderr, "usage: size [HOLDERS [PROFILE]], with %d descriptors for each process (ulimit -n)\n", HOLDERS_EACH + 100);
+		return 1;
+	}
+	if (!mkdtemp(folder))
+		fail(folder);
+	snprintf(few, sizeof few, "%s/few", folder);
+	snprintf(many, sizeof many, "%s/many", folder);
+	setvbuf(stdout, NULL, _IOLBF, 0);
+	measure_scaling(few);
+	measure_refusal(few);
+	measure_shared(few);
+	measure_holders(few, many, count);
+	unlink(few);
+	unlink(many);
+	rmdir(folder);
+	return 0;
+}
