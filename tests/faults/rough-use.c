@@ -6,6 +6,9 @@
  *	rough-use clean                   errno is kept and nothing is allocated in any call that succeeds
  *	rough-use threads|signals MS      many at once: threads, or a signal handler that binds too
  *	rough-use files|memory            the ordinary calls, with no descriptor or no memory left
+ *	rough-use various            two of every kind of socket meet on a port, under all options
+ *	rough-use various-files|various-memory   the same with no descriptor or no memory left
+ *	rough-use fill FILE records|processes    leaves no free number of these in a registry
  *	rough-use precious FILE           the ordinary calls, with FILE where stderr was
  *	rough-use loop                    binds until SIGTERM; says how long the slowest call took
  *	rough-use damage FILE COUNT SEED  changes bytes of a registry in use
@@ -31,10 +34,12 @@
 #include <sys/syscall.h>
 #include <sys/time.h>
 #include <sys/un.h>
+#include <sys/wait.h>
 #include <time.h>
 #include <unistd.h>
 
 #include "shim/registry/layout.h"
+#include "shim/rules/rules.h"
 
 #define PORT 47200 /* below the ephemeral ports */
 #define PORTS 3
@@ -130,6 +135,69 @@ static int memory(void)
 	const struct rlimit limit = { 4096, 4096 };
 	setrlimit(RLIMIT_AS, &limit);
 	return run_ordinary();
+}
+
+/* ---- various ---- */
+
+struct kind { int domain, type; };
+
+static int bind_kind(int fd, struct kind kind, int port)
+{
+	const struct sockaddr_in v4 = address_of(port);
+	const struct sockaddr_in6 v6 = { .sin6_family = AF_INET6, .sin6_port = htons((uint16_t)port) };
+	return kind.domain == AF_INET ? bind(fd, (const void *)&v4, sizeof v4) : bind(fd, (const void *)&v6, sizeof v6);
+}
+
+static void meet(struct kind first, struct kind second, const int fds[3], int option, int port)
+{
+	dprintf(1, "%d/%d %d/%d option %d\n", first.domain, first.type, second.domain, second.type, option);
+	if (option) {
+		SAY(set(fds[0], option));
+		SAY(set(fds[1], option));
+	}
+	SAY(bind_kind(fds[0], first, port));
+	SAY(bind_kind(fds[1], second, port));
+	SAY(listen(fds[0], 5));
+	SAY(listen(fds[1], 5));
+	/* Only a child has it now. */
+	pid_t keeper = fork();
+	if (keeper == 0)
+		for (;;)
+			pause();
+	SAY(close(fds[0]));
+	SAY(bind_kind(fds[2], first, port));
+	SAY(listen(fds[2], 5));
+	kill(keeper, SIGKILL);
+	waitpid(keeper, NULL, 0);
+	SAY(bind_kind(fds[2], first, port));
+	close(fds[1]);
+	close(fds[2]);
+}
+
+static int various(const struct rlimit *files, const struct rlimit *memory)
+{
+	static const struct kind kinds[] = { { AF_INET, SOCK_STREAM }, { AF_INET6, SOCK_STREAM }, { AF_INET, SOCK_DGRAM }, { AF_INET6, SOCK_DGRAM } };
+	static const int options[] = { 0, SO_REUSEADDR, SO_REUSEPORT };
+	enum { CASES = 4 * 4 * 3 };
+	int fds[CASES][3], n = 0;
+	for (n = 0; n < CASES; n++) {
+		struct kind first = kinds[n / 12], second = kinds[n / 3 % 4];
+		fds[n][0] = socket(first.domain, first.type, 0);
+		fds[n][1] = socket(second.domain, second.type, 0);
+		fds[n][2] = socket(first.domain, first.type, 0);
+	}
+	if (memory)
+		setrlimit(RLIMIT_AS, memory);
+	for (n = 0; n < CASES; n++) {
+		if (files) { /* what the last case closed */
+			setrlimit(RLIMIT_NOFILE, files);
+			while (dup(1) >= 0)
+				;
+		}
+		meet(kinds[n / 12], kinds[n / 3 % 4], fds[n], options[n % 3], PORT + n);
+	}
+	dprintf(1, "end\n");
+	return 0;
 }
 
 static int precious(const char *path)
@@ -370,6 +438,23 @@ static int misstate(const char *path)
 	return 0;
 }
 
+/* Each is somebody's of whom nothing can be known. */
+static int fill(const char *path, bool records)
+{
+	struct layout *map = map_registry(path);
+	if (records) {
+		for (uint32_t i = 1; i < RECORDS; i++)
+			map->record[i].word = word_make(1, owner_make(1, 0), STATE_BOUND, 0, PHASE_LIVE);
+		map->header.next_record = RECORDS;
+	} else {
+		for (uint32_t i = 1; i < PROCESSES; i++)
+			map->process[i] = process_make(1, 0, 0, 0);
+		map->header.next_process = PROCESSES;
+	}
+	memset((void *)map->header.present, 0xff, sizeof map->header.present);
+	return 0;
+}
+
 static int damage(const char *path, int count, uint64_t seed)
 {
 	atomic_uchar *map = map_registry(path);
@@ -401,6 +486,14 @@ int main(int argc, char **argv)
 		return files();
 	if (!strcmp(mode, "memory"))
 		return memory();
+	if (!strcmp(mode, "various"))
+		return various(NULL, NULL);
+	if (!strcmp(mode, "various-files"))
+		return various(&(struct rlimit){ 200, 200 }, NULL);
+	if (!strcmp(mode, "various-memory"))
+		return various(NULL, &(struct rlimit){ 4096, 4096 });
+	if (!strcmp(mode, "fill") && argc == 4)
+		return fill(argv[2], !strcmp(argv[3], "records"));
 	if (!strcmp(mode, "precious") && argc == 3)
 		return precious(argv[2]);
 	if (!strcmp(mode, "loop"))
