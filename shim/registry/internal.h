@@ -71,8 +71,9 @@ bool process_gone(struct layout *, uint32_t owner);
 uint64_t process_now(void); /* monotonic, ms */
 
 /* table.c */
-/* A record of the bucket in state claim, owned by the caller; 0: no room. */
-uint32_t table_claim(struct layout *, uint32_t bucket, uint32_t owner, uint64_t *word);
+/* A record of the bucket in state claim, owned by the caller; 0: no room.  It has the options already, for those who
+ * take it over. */
+uint32_t table_claim(struct layout *, uint32_t bucket, uint32_t owner, uint32_t options, uint64_t *word);
 void table_fill(struct record *, const struct holder *, uint64_t netns, uint32_t pid);
 /* Does the record still hold what cannot be changed in place? */
 bool table_holds(struct record *, const struct holder *);

@@ -33,9 +33,10 @@ static struct record *in_chain(struct layout *map, uint32_t bucket, uint32_t num
 
 /* ---- claiming a record ---- */
 
-static bool start_claim(struct record *record, uint64_t word, uint32_t owner, uint64_t *claim)
+/* mine: the claim's word, of no generation yet. */
+static bool start_claim(struct record *record, uint64_t word, uint64_t mine, uint64_t *claim)
 {
-	*claim = word_make(word_generation(word) + 1, owner, 0, 0, PHASE_CLAIM);
+	*claim = mine | word_make(word_generation(word) + 1, 0, 0, 0, PHASE_FREE);
 	return atomic_compare_exchange_strong(&record->word, &word, *claim);
 }
 
@@ -45,7 +46,7 @@ static bool is_source(struct bucket *bucket, uint32_t number)
 	return family_record(atomic_load(&bucket->family)) == number;
 }
 
-static uint32_t claim_free(struct layout *map, uint32_t bucket, uint32_t owner, uint64_t *claim)
+static uint32_t claim_free(struct layout *map, uint32_t bucket, uint64_t mine, uint64_t *claim)
 {
 	struct bucket *home = &map->bucket[bucket];
 	uint32_t number = get32(&home->head), steps = count_records(map);
@@ -54,17 +55,17 @@ static uint32_t claim_free(struct layout *map, uint32_t bucket, uint32_t owner, 
 	for (; steps-- && (record = in_chain(map, bucket, number)); number = get32(&record->next)) {
 		uint64_t word = atomic_load(&record->word);
 
-		if (word_phase(word) == PHASE_FREE && !is_source(home, number) && start_claim(record, word, owner, claim))
+		if (word_phase(word) == PHASE_FREE && !is_source(home, number) && start_claim(record, word, mine, claim))
 			return number;
 	}
 	return 0;
 }
 
 /* First the proof that the owner is dead, then the look at the turn: the other way round it might have taken it in between. */
-static uint32_t claim_dead(struct layout *map, uint32_t bucket, uint32_t owner, uint64_t *claim)
+static uint32_t claim_dead(struct layout *map, uint32_t bucket, uint64_t mine, uint64_t *claim)
 {
 	struct bucket *home = &map->bucket[bucket];
-	uint32_t number = get32(&home->head), steps = count_records(map), looks = DEAD_CLAIMS, alive = owner;
+	uint32_t number = get32(&home->head), steps = count_records(map), looks = DEAD_CLAIMS, alive = word_owner(mine);
 	struct record *record;
 
 	for (; steps-- && looks && (record = in_chain(map, bucket, number)); number = get32(&record->next)) {
@@ -75,7 +76,7 @@ static uint32_t claim_dead(struct layout *map, uint32_t bucket, uint32_t owner, 
 		looks--;
 		if (!process_gone(map, word_owner(word)))
 			alive = word_owner(word);
-		else if (turn_record(atomic_load(&home->turn)) != number && start_claim(record, word, owner, claim))
+		else if (turn_record(atomic_load(&home->turn)) != number && start_claim(record, word, mine, claim))
 			return number;
 	}
 	return 0;
@@ -100,7 +101,7 @@ static bool is_linked(struct layout *map, struct record *record)
 }
 
 /* Numbers lost by processes that were killed before they put the record in a chain. */
-static uint32_t claim_lost(struct layout *map, uint32_t owner, uint64_t *claim)
+static uint32_t claim_lost(struct layout *map, uint64_t mine, uint64_t *claim)
 {
 	for (int tries = 0; tries < SWEEP; tries++) {
 		uint32_t number = atomic_fetch_add(&map->header.sweep_record, 1) % RECORDS;
@@ -109,13 +110,13 @@ static uint32_t claim_lost(struct layout *map, uint32_t owner, uint64_t *claim)
 
 		if (!record || word_phase(word) == PHASE_LIVE || (word_owner(word) && !process_gone(map, word_owner(word))))
 			continue;
-		if (!is_linked(map, record) && start_claim(record, word, owner, claim))
+		if (!is_linked(map, record) && start_claim(record, word, mine, claim))
 			return number;
 	}
 	return 0;
 }
 
-static uint32_t claim_new(struct layout *map, uint32_t owner, uint64_t *claim)
+static uint32_t claim_new(struct layout *map, uint64_t mine, uint64_t *claim)
 {
 	while (atomic_load(&map->header.next_record) < RECORDS) {
 		uint32_t number = atomic_fetch_add(&map->header.next_record, 1);
@@ -125,10 +126,10 @@ static uint32_t claim_new(struct layout *map, uint32_t owner, uint64_t *claim)
 		if (!map_need(map, offsetof(struct layout, record) + number * sizeof(struct record)))
 			return 0;
 		registry_point(POINT_NUMBERED);
-		if (start_claim(&map->record[number], 0, owner, claim))
+		if (start_claim(&map->record[number], 0, mine, claim))
 			return number;
 	}
-	return claim_lost(map, owner, claim);
+	return claim_lost(map, mine, claim);
 }
 
 static void link_record(struct layout *map, uint32_t bucket, uint32_t number)
@@ -143,13 +144,14 @@ static void link_record(struct layout *map, uint32_t bucket, uint32_t number)
 	while (!atomic_compare_exchange_weak(&home->head, &head, number));
 }
 
-uint32_t table_claim(struct layout *map, uint32_t bucket, uint32_t owner, uint64_t *claim)
+uint32_t table_claim(struct layout *map, uint32_t bucket, uint32_t owner, uint32_t options, uint64_t *claim)
 {
+	uint64_t mine = word_make(0, owner, 0, options, PHASE_CLAIM);
 	uint32_t number;
 
-	if ((number = claim_free(map, bucket, owner, claim)) || (number = claim_dead(map, bucket, owner, claim)))
+	if ((number = claim_free(map, bucket, mine, claim)) || (number = claim_dead(map, bucket, mine, claim)))
 		return number;
-	if ((number = claim_new(map, owner, claim))) {
+	if ((number = claim_new(map, mine, claim))) {
 		link_record(map, bucket, number);
 		registry_point(POINT_LINKED);
 	}
@@ -457,7 +459,7 @@ void registry_anchor(struct registry *registry, uint32_t bucket, const struct ho
 	while (registry_next(registry, &cursor, &holder, &doubtful))
 		if (holder.state == STATE_ANCHOR && same_address(&holder, anchor))
 			return;
-	if (!(owner = process_self(map, &pid)) || !(number = table_claim(map, bucket, owner, &claim)))
+	if (!(owner = process_self(map, &pid)) || !(number = table_claim(map, bucket, owner, anchor->options, &claim)))
 		return;
 	table_fill(&map->record[number], anchor, registry->netns, pid);
 	put64(&map->record[number].ticket, atomic_fetch_add(&map->bucket[bucket].ticket, 1) + 1);

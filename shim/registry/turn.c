@@ -247,7 +247,7 @@ void registry_claim(struct registry *registry, uint32_t bucket, const struct hol
 	*turn = (struct turn){ .state = TURN_NONE, .bucket = bucket };
 	if (!map || bucket >= BUCKETS || !map_need(map, offsetof(struct layout, bucket) + bucket * sizeof(struct bucket)))
 		return;
-	if (!(owner = process_self(map, &pid)) || !(turn->record = table_claim(map, bucket, owner, &turn->claim)))
+	if (!(owner = process_self(map, &pid)) || !(turn->record = table_claim(map, bucket, owner, claim->options, &turn->claim)))
 		return;
 	table_fill(record_at(map, turn->record), claim, registry->netns, pid);
 	begin(registry, owner, turn);
@@ -312,7 +312,7 @@ static void change_fields(struct registry *registry, struct turn *turn, const st
 	uint32_t pid = atomic_load(&record->pid), number;
 
 	if (turn->live) {
-		number = table_claim(registry->map, turn->bucket, turn_owner(turn->word), &claim);
+		number = table_claim(registry->map, turn->bucket, turn_owner(turn->word), as->options, &claim);
 		if (!number)
 			return;
 		turn->record = number;
