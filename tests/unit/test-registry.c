@@ -761,6 +761,7 @@ Test(registry, dead_owner_leaves_a_doubtful_holder)
 	registry_first(&registry, PORT, turn.record, &cursor);
 	cr_assert(registry_next(&registry, &cursor, &found, &in_doubt));
 	cr_assert(in_doubt);
+	cr_assert(eq(u32, found.options, OPTION_REUSEADDR), "its bind may have happened, with the options it had");
 	cr_assert(not(registry_owner_alive(&registry, found.reference)));
 	cr_assert(registry_remove(&registry, found.reference), "no living process can bind it any more");
 	registry_abandon(&registry, &turn);
