@@ -176,6 +176,7 @@ static void judge_by(struct decision *d, const struct facts *facts, const struct
 	struct cursor cursor;
 	bool doubtful;
 	walk->sure = d->met = false;
+	d->doubtful = 0;
 	judge_begin(&judgement, session.profile, d->call, &d->claim, memory);
 	registry_first(&session.registry, d->bucket, d->turn.record, &cursor);
 	while (registry_next(&session.registry, &cursor, &holder, &doubtful)) {
@@ -183,6 +184,7 @@ static void judge_by(struct decision *d, const struct facts *facts, const struct
 		if (doubtful && closed_by_us(d, &holder) && forget(&holder))
 			continue;
 		d->met = true;
+		d->doubtful += doubtful;
 		if (holder.state == STATE_DEAD) /* remembered for its children only: forget() */
 			continue;
 		walk->sure |= fact || !doubtful;
@@ -340,7 +342,7 @@ void decide_sweep(struct decision *d)
 	struct cursor cursor;
 	bool doubtful;
 	unsigned left = 0;
-	if (!d->met)
+	if (!d->met || (!d->plain && d->doubtful <= TOLERATED))
 		return;
 	registry_first(&session.registry, d->bucket, d->turn.record, &cursor);
 	while (registry_next(&session.registry, &cursor, &holder, &doubtful)) {

@@ -16,6 +16,7 @@ struct decision {
 	struct turn turn;
 	struct verdict verdict;
 	bool met;     /* somebody has a record in the bucket */
+	unsigned doubtful; /* how many of them are */
 	bool decided; /* from the arguments alone */
 	bool host_refused;
 	bool unseen;  /* refused for somebody whom only the kernel knows */
