@@ -15,6 +15,11 @@ int run_main(int argc, char **argv);
 int profiles_main(int argc, char **argv);
 int play_main(int argc, char **argv);
 int compare_main(int argc, char **argv);
+int end_main(int argc, char **argv);
+int ls_main(int argc, char **argv);
+int sessions_main(int argc, char **argv);
+int shell_main(int argc, char **argv);
+int why_main(int argc, char **argv);
 
 /* "fakebind: ..." on stderr. */
 void complain(const char *format, ...) __attribute__((format(printf, 1, 2)));
@@ -37,14 +42,20 @@ struct target {
 /* Looks command up as execvp(3) does and reads its ELF headers, through #! lines.  0: the library will
  * reach it; else an exit status, after an error that says why not. */
 int target_inspect(const char *command, struct target *);
-/* Can path be preloaded into such programs?  False after an error that says why not. */
-bool target_is_library(const char *path);
+/* Can path be preloaded into such programs?  False after an error that says why not.  version: "" if it has none. */
+#define LIBRARY_VERSION 64
+bool target_is_library(const char *path, char version[LIBRARY_VERSION]);
 
-/* ---- sweep.c ---- */
+/* ---- library.c ---- */
 
-#define RUN_PREFIX "run-"
+/* The library to preload; false after an error: it is not there, does not fit, or is of another version. */
+bool library_find(char *path, size_t size);
+/* fakebind --version */
+int show_version(void);
 
-/* Removes the registries of runs that have ended. */
-void sweep_runs(const char *directory);
+/* ---- shell.c ---- */
+
+/* What starts the user's shell with a prompt that shows where it is; NULL after an error. */
+char **shell_command(const char *system, const char *session);
 
 #endif

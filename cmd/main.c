@@ -1,7 +1,6 @@
 /* SPDX-License-Identifier: MIT */
-#include "config.h"
-
 #include "cmd.h"
+#include "nearest.h"
 
 #include <errno.h>
 #include <stdarg.h>
@@ -14,6 +13,11 @@ static const char usage[] =
 	"       fakebind play --os NAME [OPTION]... FILE...\n"
 	"       fakebind compare --os A --os B [OPTION]... [FILE]...\n"
 	"       fakebind atlas [--os NAME]... [--output FILE]\n"
+	"       fakebind shell --os NAME|FILE [OPTION]...\n"
+	"       fakebind ls [--session NAME] [--all] [--watch] [--json]\n"
+	"       fakebind why [ADDRESS:]PORT [--as OPTIONS] [--os NAME]... [--json]\n"
+	"       fakebind sessions [--json]\n"
+	"       fakebind end NAME [--force]\n"
 	"\n"
 	"Runs an unmodified COMMAND so that bind, listen, SO_REUSEADDR, SO_REUSEPORT and\n"
 	"TIME_WAIT behave as on another system.\n"
@@ -22,10 +26,13 @@ static const char usage[] =
 	"                        (a file: with a slash, or ending in .conf)\n"
 	"  -e, --explain[=all]   say on stderr why a call is refused (all: every decision)\n"
 	"  -s, --session NAME    share ports with the other runs of this session\n"
-	"      --set exclusive   new sockets are exclusive (Windows, illumos); =0: they are not\n"
+	"      --set WHAT        of every socket, may be repeated: exclusive (Windows, illumos);\n"
+	"                        reuseaddr=1 or =0, whatever the program asks for\n"
+	"      --only PROGRAM    it is for programs of this name alone, may be repeated\n"
+	"      --skip PROGRAM    it is not for programs of this name, may be repeated\n"
 	"      --loopback-alias  127.0.0.2 and its like exist (systems other than Linux)\n"
 	"  -h, --help            show this text\n"
-	"  -V, --version         show the version\n"
+	"  -V, --version         show which command and which library this is\n"
 	"\n"
 	"The exit status is COMMAND's; 125 if fakebind refuses or fails, 126 if COMMAND cannot\n"
 	"be run, 127 if it is not found.\n";
@@ -36,10 +43,17 @@ static const struct command {
 } commands[] = {
 	{ "atlas", atlas_main },
 	{ "compare", compare_main },
+	{ "end", end_main },
+	{ "ls", ls_main },
 	{ "play", play_main },
 	{ "profiles", profiles_main },
 	{ "run", run_main },
+	{ "sessions", sessions_main },
+	{ "shell", shell_main },
+	{ "why", why_main },
 };
+
+#define COMMANDS (sizeof(commands) / sizeof(*commands))
 
 void complain(const char *format, ...)
 {
@@ -71,6 +85,20 @@ static bool is(const char *argument, const char *brief, const char *full)
 	return !strcmp(argument, brief) || !strcmp(argument, full);
 }
 
+static int no_such_command(const char *word)
+{
+	const char *names[COMMANDS], *nearest;
+
+	for (size_t i = 0; i < COMMANDS; i++)
+		names[i] = commands[i].name;
+	nearest = nearest_word(word, names, COMMANDS);
+	if (word_distance(word, nearest) <= strlen(word) / 2)
+		complain("no such subcommand: %s; did you mean %s? (to run a program: fakebind --os NAME -- %s)", word, nearest, word);
+	else
+		complain("no such subcommand: %s (to run a program: fakebind --os NAME -- %s)", word, word);
+	return EXIT_OURS;
+}
+
 int main(int argc, char **argv)
 {
 	if (argc < 2) {
@@ -81,15 +109,12 @@ int main(int argc, char **argv)
 		fputs(usage, stdout);
 		return finish_output();
 	}
-	if (is(argv[1], "-V", "--version")) {
-		puts(PACKAGE_STRING);
-		return finish_output();
-	}
+	if (is(argv[1], "-V", "--version"))
+		return show_version();
 	if (argv[1][0] == '-')
 		return run_main(argc, argv);
-	for (size_t i = 0; i < sizeof(commands) / sizeof(*commands); i++)
+	for (size_t i = 0; i < COMMANDS; i++)
 		if (!strcmp(argv[1], commands[i].name))
 			return commands[i].main(argc - 1, argv + 1);
-	complain("no such subcommand: %s (to run a program: fakebind --os NAME -- %s)", argv[1], argv[1]);
-	return EXIT_OURS;
+	return no_such_command(argv[1]);
 }

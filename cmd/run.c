@@ -4,24 +4,27 @@
 #include "cmd.h"
 
 #include "fakebind.h"
-#include "shim/host/place.h"
-#include "shim/registry/registry.h"
+#include "sessions.h"
 
 #include <errno.h>
+#include <fcntl.h>
 #include <getopt.h>
 #include <limits.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/random.h>
+#include <sys/stat.h>
 #include <unistd.h>
 
 struct request {
 	const struct profile *profile;
 	const char *explain; /* value of FAKEBIND_EXPLAIN, NULL: leave it */
 	const char *session;
-	const char *set;     /* value of FAKEBIND_SET, NULL: leave it */
+	/* Values of FAKEBIND_SET, _ONLY and _SKIP, words with commas between them; NULL: leave it. */
+	char *set, *only, *skip;
 	bool loopback_alias;
+	bool shell;          /* the command is the user's shell */
 	char **command;
 	char system[PROFILE_SYSTEM]; /* whose registry it is */
 };
@@ -34,16 +37,41 @@ static int misuse(void)
 	return EXIT_OURS;
 }
 
-static bool is_session_name(const char *name)
-{
-	static const char letters[] = "abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789._-";
-
-	return *name && strlen(name) <= 64 && strspn(name, letters) == strlen(name);
-}
-
 static bool is_setting(const char *text)
 {
-	return !strcmp(text, "exclusive") || !strcmp(text, "exclusive=0") || !strcmp(text, "exclusive=1");
+	static const char *const settings[] = {
+		"exclusive", "exclusive=0", "exclusive=1", "reuseaddr=0", "reuseaddr=1", "reuseaddr=keep",
+	};
+	bool known = false;
+
+	for (size_t i = 0; i < sizeof(settings) / sizeof(*settings); i++)
+		known |= !strcmp(text, settings[i]);
+	if (!known)
+		complain("--set %s: expected exclusive, exclusive=0 or =1, reuseaddr=0, =1 or =keep", text);
+	return known;
+}
+
+static bool is_program(const char *option, const char *name)
+{
+	bool good = *name && !strpbrk(name, ",/");
+
+	if (!good)
+		complain("--%s %s: expected the name of a program, without its directory", option, name);
+	return good;
+}
+
+/* One word more, after a comma. */
+static int add_word(char **words, const char *word)
+{
+	char *joined;
+
+	if (asprintf(&joined, "%s%s%s", *words ? *words : "", *words ? "," : "", word) < 0) {
+		complain("no memory");
+		return EXIT_OURS;
+	}
+	free(*words);
+	*words = joined;
+	return 0;
 }
 
 static int parse(int argc, char **argv, struct request *request)
@@ -53,6 +81,8 @@ static int parse(int argc, char **argv, struct request *request)
 		{ "explain", optional_argument, NULL, 'e' },
 		{ "session", required_argument, NULL, 's' },
 		{ "set", required_argument, NULL, 'S' },
+		{ "only", required_argument, NULL, 'O' },
+		{ "skip", required_argument, NULL, 'K' },
 		{ "loopback-alias", no_argument, NULL, 'l' },
 		{ NULL, 0, NULL, 0 },
 	};
@@ -72,7 +102,16 @@ static int parse(int argc, char **argv, struct request *request)
 			request->session = optarg;
 			break;
 		case 'S':
-			request->set = optarg;
+			if (!is_setting(optarg) || add_word(&request->set, optarg))
+				return EXIT_OURS;
+			break;
+		case 'O':
+			if (!is_program("only", optarg) || add_word(&request->only, optarg))
+				return EXIT_OURS;
+			break;
+		case 'K':
+			if (!is_program("skip", optarg) || add_word(&request->skip, optarg))
+				return EXIT_OURS;
 			break;
 		case 'l':
 			request->loopback_alias = true;
@@ -94,50 +133,19 @@ static int parse(int argc, char **argv, struct request *request)
 		complain("--explain=%s: expected --explain or --explain=all", request->explain);
 		return EXIT_OURS;
 	}
-	if (request->session && !is_session_name(request->session)) {
+	if (request->session && !session_name_valid(request->session)) {
 		complain("--session %s: expected up to 64 letters, digits, dots, dashes or underscores", request->session);
 		return EXIT_OURS;
 	}
-	if (request->set && !is_setting(request->set)) {
-		complain("--set %s: expected exclusive, exclusive=0 or exclusive=1", request->set);
+	if (request->shell && *request->command) {
+		complain("shell starts your $SHELL; to run %s: fakebind --os %s -- %s", *request->command, request->profile->name, *request->command);
 		return EXIT_OURS;
 	}
-	if (!*request->command) {
+	if (!request->shell && !*request->command) {
 		complain("no command given");
 		return misuse();
 	}
 	return 0;
-}
-
-/* ---- the library ---- */
-
-/* Where make leaves it, seen from a fakebind that was not installed. */
-static bool built_library(char *path, size_t size)
-{
-	ssize_t length = readlink("/proc/self/exe", path, size - 1);
-	char *slash;
-
-	if (length <= 0)
-		return false;
-	path[length] = '\0';
-	slash = strrchr(path, '/');
-	snprintf(slash, size - (slash - path), "/.libs/libfakebind.so");
-	return access(path, R_OK) == 0;
-}
-
-static bool find_library(char *path, size_t size)
-{
-	const char *given = getenv("FAKEBIND_LIBRARY");
-
-	if (given && *given)
-		snprintf(path, size, "%s", given);
-	else if (!built_library(path, size))
-		snprintf(path, size, "%s/libfakebind.so", PKGLIBDIR);
-	if (path[0] != '/' || strpbrk(path, ": ")) {
-		complain("the library %s cannot be preloaded: its path must begin with / and have no colon or space", path);
-		return false;
-	}
-	return target_is_library(path);
 }
 
 /* ---- the registry ---- */
@@ -168,11 +176,12 @@ static bool join_session(const char *path, const struct request *request)
 
 	if (error == REGISTRY_OK) {
 		registry_close(&registry);
+		utimensat(AT_FDCWD, path, NULL, 0); /* from now on it is young again: cmd/sweep.c */
 		return true;
 	}
 	if (error == REGISTRY_PROFILE)
-		complain("session %s is one of another system than %s: choose another name, or remove %s once its programs have ended",
-			 name, request->profile->name, path);
+		complain("session %s is one of another system than %s: choose another name, or end it: fakebind end %s",
+			 name, request->profile->name, name);
 	else
 		complain("session %s: %s: %s", name, path, error == REGISTRY_SYSTEM ? strerror(errno) : registry_error_text(error));
 	return false;
@@ -181,18 +190,18 @@ static bool join_session(const char *path, const struct request *request)
 static bool choose_registry(const struct request *request, char *path, size_t size)
 {
 	char directory[PATH_MAX / 2];
-	const char *problem = place_directory(getenv("XDG_RUNTIME_DIR"), directory, sizeof(directory));
 	unsigned random;
 
-	if (problem) {
-		complain("%s: %s", directory, problem);
+	if (!sessions_directory(directory, sizeof(directory)))
 		return false;
-	}
-	sweep_runs(directory);
 	if (request->session) {
-		snprintf(path, size, "%s/session-%s", directory, request->session);
-		return join_session(path, request);
+		snprintf(path, size, "%s/" SESSION_PREFIX "%s", directory, request->session);
+		if (!join_session(path, request))
+			return false;
 	}
+	sessions_sweep(directory);
+	if (request->session)
+		return true;
 	if (is_nested(request)) {
 		snprintf(path, size, "%s", getenv(FAKEBIND_ENV_REGISTRY));
 		return true;
@@ -233,6 +242,10 @@ static bool set_environment(const struct request *request, const struct target *
 		return false;
 	if (request->set && setenv(FAKEBIND_ENV_SET, request->set, 1))
 		return false;
+	if (request->only && setenv(FAKEBIND_ENV_ONLY, request->only, 1))
+		return false;
+	if (request->skip && setenv(FAKEBIND_ENV_SKIP, request->skip, 1))
+		return false;
 	if (request->loopback_alias && setenv(FAKEBIND_ENV_LOOPBACK_ALIAS, "1", 1))
 		return false;
 	profile_encode(request->profile, code);
@@ -240,18 +253,22 @@ static bool set_environment(const struct request *request, const struct target *
 	       setenv(FAKEBIND_ENV_REGISTRY, registry, 1) == 0;
 }
 
-int run_main(int argc, char **argv)
+static int launch(int argc, char **argv, bool shell)
 {
-	struct request request = { 0 };
+	struct request request = { .shell = shell };
 	static struct target target;
 	char library[PATH_MAX], registry[PATH_MAX];
 	int result = parse(argc, argv, &request);
 
+	if (result == 0 && shell) {
+		request.command = shell_command(request.profile->name, request.session);
+		result = request.command ? 0 : EXIT_OURS;
+	}
 	if (result == 0)
 		result = target_inspect(request.command[0], &target);
 	if (result)
 		return result;
-	if (!find_library(library, sizeof(library)) || !choose_registry(&request, registry, sizeof(registry)))
+	if (!library_find(library, sizeof(library)) || !choose_registry(&request, registry, sizeof(registry)))
 		return EXIT_OURS;
 	if (!set_environment(&request, &target, library, registry)) {
 		complain("no memory for the environment");
@@ -259,4 +276,14 @@ int run_main(int argc, char **argv)
 	}
 	execvp(target.path, request.command);
 	return cannot_run(request.command[0], errno);
+}
+
+int run_main(int argc, char **argv)
+{
+	return launch(argc, argv, false);
+}
+
+int shell_main(int argc, char **argv)
+{
+	return launch(argc, argv, true);
 }

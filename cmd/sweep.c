@@ -1,61 +1,69 @@
 /* SPDX-License-Identifier: MIT */
 #define _GNU_SOURCE
-#include "cmd.h"
+#include "sessions.h"
 
-#include "shim/registry/registry.h"
-
-#include <dirent.h>
 #include <errno.h>
-#include <fcntl.h>
 #include <signal.h>
-#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/stat.h>
 #include <time.h>
 #include <unistd.h>
 
+#include "holding.h"
+
 /* The registry of a run that has not had the time yet to start its program. */
 #define YOUNG 10
 
-/* run-PID-RANDOM.SYSTEM: the process that became the command, and what registry_open() must be told. */
-static bool is_over(const char *path, const char *name, time_t made)
+/* run-PID-RANDOM.SYSTEM: the process that became the command. */
+static bool starter_lives(const char *name)
 {
-	struct registry registry;
-	bool alive;
-	char *end;
-	const char *system = strchr(name, '.');
-	long pid = strtol(name + strlen(RUN_PREFIX), &end, 10);
+	long pid = strncmp(name, RUN_PREFIX, strlen(RUN_PREFIX)) ? 0 : strtol(name + strlen(RUN_PREFIX), NULL, 10);
 
-	if (!system || *end != '-' || pid <= 0 || time(NULL) - made < YOUNG)
-		return false;
-	if (kill(pid, 0) == 0 || errno != ESRCH)
-		return false;
-	if (registry_open(&registry, path, system + 1, 0) != REGISTRY_OK)
-		return false;
-	alive = registry_any_process_alive(&registry);
-	registry_close(&registry);
-	return !alive;
+	return pid > 0 && (kill((pid_t)pid, 0) == 0 || errno != ESRCH);
 }
 
-void sweep_runs(const char *directory)
+/* A server may be about to restart, and its session be asked what its connections left behind. */
+static bool leaves_nothing(struct registry *registry, const struct profile *profile)
 {
-	DIR *stream = opendir(directory);
-	struct dirent *entry;
-	struct stat status;
-	char path[4096];
+	struct holdings holdings;
+	struct kernel kernel;
+	bool nothing = true;
 
-	if (!stream)
-		return;
-	while ((entry = readdir(stream))) {
-		if (strncmp(entry->d_name, RUN_PREFIX, strlen(RUN_PREFIX)))
-			continue;
-		if (fstatat(dirfd(stream), entry->d_name, &status, AT_SYMLINK_NOFOLLOW) || !S_ISREG(status.st_mode))
-			continue;
-		if ((size_t)snprintf(path, sizeof(path), "%s/%s", directory, entry->d_name) >= sizeof(path))
-			continue;
-		if (is_over(path, entry->d_name, status.st_mtime))
-			unlink(path);
-	}
-	closedir(stream);
+	kernel_read(&kernel);
+	registry->netns = kernel.netns;
+	holdings_read(&holdings, registry, profile, &kernel);
+	for (size_t i = 0; i < holdings.count; i++)
+		nothing &= !holding_stands(&holdings, &holdings.all[i], profile);
+	holdings_free(&holdings);
+	kernel_free(&kernel);
+	return nothing;
+}
+
+static bool is_over(const struct session_file *session)
+{
+	const struct profile *profile;
+	struct registry registry;
+	struct stat status;
+	char system[REGISTRY_SYSTEM_MAX];
+	bool over;
+
+	if (lstat(session->path, &status) || time(NULL) - status.st_mtime < YOUNG || starter_lives(session->name))
+		return false;
+	if (session_open(session, &registry, 0, system, &profile) != REGISTRY_OK)
+		return false;
+	over = !registry_any_process_alive(&registry) && session_programs(session, NULL, 0) == 0 && leaves_nothing(&registry, profile);
+	registry_close(&registry);
+	return over;
+}
+
+void sessions_sweep(const char *directory)
+{
+	struct session_list list;
+
+	sessions_read_in(&list, directory);
+	for (size_t i = 0; i < list.count; i++)
+		if (is_over(&list.files[i]))
+			unlink(list.files[i].path);
+	sessions_free(&list);
 }

@@ -284,7 +284,24 @@ int target_inspect(const char *command, struct target *target)
 	return result ? result : inspect(target->path, target, 0);
 }
 
-bool target_is_library(const char *path)
+/* The library has it as what(1) would find it: shim/engine/session.c. */
+static void find_version(const struct image *image, char version[LIBRARY_VERSION])
+{
+	static const char mark[] = "@(#)fakebind ";
+	const char *found = memmem(image->bytes, image->size, mark, sizeof(mark) - 1);
+	const char *end = (const char *)image->bytes + image->size;
+
+	*version = '\0';
+	if (!found)
+		return;
+	found += sizeof(mark) - 1;
+	snprintf(version, LIBRARY_VERSION, "%.*s", (int)strnlen(found, (size_t)(end - found)), found);
+	for (char *at = version; *at; at++)
+		if (*at < ' ' || *at >= 0x7f)
+			*at = '?';
+}
+
+bool target_is_library(const char *path, char version[LIBRARY_VERSION])
 {
 	const ElfW(Ehdr) *header;
 	struct image image;
@@ -299,6 +316,7 @@ bool target_is_library(const char *path)
 	       header->e_machine == __ehdr_start.e_machine;
 	if (!fits)
 		complain("%s is not a %d-bit shared library for this processor", path, bits(&__ehdr_start));
+	find_version(&image, version);
 	image_close(&image);
 	return fits;
 }

@@ -13,7 +13,8 @@
 #define FAKEBIND_ENV_OS "FAKEBIND_OS"
 
 /* Absolute path of the registry shared by the programs of one run; made if it is not there (0600).  Not set:
- * one for each user and system, in $XDG_RUNTIME_DIR/fakebind or /dev/shm/fakebind-UID. */
+ * one for each user and system, in $XDG_RUNTIME_DIR/fakebind or /dev/shm/fakebind-UID (fakebind-UID-1 and so on where
+ * that is another user's, as in a user namespace). */
 #define FAKEBIND_ENV_REGISTRY "FAKEBIND_REGISTRY"
 
 /* "1": one line on stderr for each refusal; "all": for each decision; "0" or not set: silence. */
@@ -23,9 +24,18 @@
  * than Linux have 127.0.0.1 alone. */
 #define FAKEBIND_ENV_LOOPBACK_ALIAS "FAKEBIND_LOOPBACK_ALIAS"
 
-/* "exclusive" (or "exclusive=1"): every new socket has SO_EXCLUSIVEADDRUSE (Windows), SO_EXCLBIND (illumos) set;
- * systems without it take no notice.  "exclusive=0" is as if not set. */
+/* Words with commas between them, the last of a kind counts:
+ * "exclusive" (or "exclusive=1"): every new socket has SO_EXCLUSIVEADDRUSE (Windows), SO_EXCLBIND (illumos) set;
+ * systems without it take no notice.  "exclusive=0" is as if not set.
+ * "reuseaddr=1": every new socket has SO_REUSEADDR on, and turning it off succeeds without effect; "reuseaddr=0":
+ * turning it on succeeds without effect; "reuseaddr=keep": as the program says. */
 #define FAKEBIND_ENV_SET "FAKEBIND_SET"
+
+/* Names of programs with commas between them: only they are meant, or all but they; others pass untouched.  A
+ * program goes by the name of its file (/proc/PID/exe, so python3.11, not python3) and by that of its process
+ * (/proc/PID/comm; a script's own). */
+#define FAKEBIND_ENV_ONLY "FAKEBIND_ONLY"
+#define FAKEBIND_ENV_SKIP "FAKEBIND_SKIP"
 
 /* What a call fails with where the system under test would halt (kernel panic): ENOTRECOVERABLE, which no
  * profile uses for anything else.  The explanation says so. */

@@ -138,6 +138,11 @@ int engine_setsockopt(int fd, int level, int name, const void *value, socklen_t 
 	struct slot own, *slot;
 	if (!session.profile || (session.mirror && !matters(level, name)) || !slot_identify(fd, &own, &slot))
 		return real.setsockopt(fd, level, name, value, length);
+	if (session.reuseaddr && level == SOL_SOCKET && name == SO_REUSEADDR && value && length >= sizeof(int)) {
+		static const int wanted[] = { [REUSEADDR_OFF] = 0, [REUSEADDR_ON] = 1 };
+		value = &wanted[session.reuseaddr];
+		length = sizeof *wanted;
+	}
 	if (session.as_host) {
 		int result = real.setsockopt(fd, level, name, value, length);
 		if (result == 0) /* value was read: it is as long as the option wants */

@@ -1,5 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 #define _GNU_SOURCE
+#include "config.h"
+
 #include "session.h"
 
 #include <errno.h>
@@ -17,6 +19,9 @@
 #include "sockets.h"
 
 struct session session;
+
+/* The launcher looks for this in the file (cmd/library.c), as what(1) would. */
+static const char what[] = "@(#)fakebind " PACKAGE_VERSION;
 
 /* Writing to a closed pipe must not end the program: this thread's SIGPIPE is held back and taken away. */
 static void write_quietly(const char *line, size_t length)
@@ -91,21 +96,78 @@ static bool is_one_of(const char *value, const char *first, const char *second)
 	return value && (!strcmp(value, first) || !strcmp(value, second));
 }
 
+/* One word of FAKEBIND_SET, up to a comma.  False: there is none such. */
+static bool read_word(const char *word, size_t length)
+{
+	static const struct {
+		char word[16];
+		uint8_t exclusive, reuseaddr; /* one more than what it becomes, 0: it stays */
+	} words[] = {
+		{ "exclusive", 2, 0 }, { "exclusive=1", 2, 0 }, { "exclusive=0", 1, 0 },
+		{ "reuseaddr=keep", 0, REUSEADDR_KEEP + 1 }, { "reuseaddr=0", 0, REUSEADDR_OFF + 1 },
+		{ "reuseaddr=1", 0, REUSEADDR_ON + 1 },
+	};
+	for (size_t i = 0; i < sizeof words / sizeof *words; i++) {
+		if (strnlen(words[i].word, sizeof words[i].word) != length || memcmp(words[i].word, word, length))
+			continue;
+		if (words[i].exclusive)
+			session.options = words[i].exclusive > 1 ? OPTION_EXCLUSIVE : 0;
+		if (words[i].reuseaddr)
+			session.reuseaddr = words[i].reuseaddr - 1;
+		return true;
+	}
+	return length == 0;
+}
+
+static bool read_set(const char *list)
+{
+	for (size_t length; *list; list += length + (list[length] == ',')) {
+		length = strcspn(list, ",");
+		if (!read_word(list, length))
+			return false;
+	}
+	return true;
+}
+
 /* What the user says about the machine and its programs.  False: it cannot be understood. */
 static bool read_settings(void)
 {
 	const char *alias = secure_getenv("FAKEBIND_LOOPBACK_ALIAS"), *set = secure_getenv("FAKEBIND_SET");
 	session.loopback_alias = is_one_of(alias, "1", "1");
-	session.options = is_one_of(set, "exclusive", "exclusive=1") ? OPTION_EXCLUSIVE : 0;
 	if (alias && !session.loopback_alias && !is_one_of(alias, "", "0")) {
 		session_say("fakebind: FAKEBIND_LOOPBACK_ALIAS=", alias, ": expected 0 or 1; calls pass to the host", NULL);
 		return false;
 	}
-	if (set && !session.options && !is_one_of(set, "", "exclusive=0")) {
-		session_say("fakebind: FAKEBIND_SET=", set, ": expected exclusive, exclusive=1 or exclusive=0; calls pass to the host", NULL);
+	if (set && !read_set(set)) {
+		session_say("fakebind: FAKEBIND_SET=", set, ": expected exclusive=0|1 or reuseaddr=0|1|keep, commas between them; "
+			    "calls pass to the host", NULL);
 		return false;
 	}
 	return true;
+}
+
+/* Is this program in the list, by its file or by the name of the process (of a script, its own)? */
+static bool is_listed(const char *list)
+{
+	char file[4096], name[16] = "";
+	long end = raw_call(SYS_readlinkat, AT_FDCWD, (long)"/proc/self/exe", (long)file, sizeof file - 1);
+	file[end > 0 ? end : 0] = 0;
+	const char *slash = strrchr(file, '/'), *base = slash ? slash + 1 : file;
+	ask_program((uint32_t)raw_call(SYS_getpid, 0), name);
+	for (size_t length; *list; list += length + (list[length] == ',')) {
+		length = strcspn(list, ",");
+		size_t shown = length < sizeof name ? length : sizeof name - 1; /* the kernel cuts it */
+		if (length && ((strlen(base) == length && !memcmp(base, list, length)) || (strlen(name) == shown && !memcmp(name, list, shown))))
+			return true;
+	}
+	return false;
+}
+
+/* FAKEBIND_ONLY, FAKEBIND_SKIP: is it this program that the user means? */
+static bool is_meant(void)
+{
+	const char *only = secure_getenv("FAKEBIND_ONLY"), *skip = secure_getenv("FAKEBIND_SKIP");
+	return (!only || !*only || is_listed(only)) && (!skip || !is_listed(skip));
 }
 
 /* FAKEBIND_OS: a name, or a profile that the launcher read from a file and wrote in one word. */
@@ -124,7 +186,7 @@ static const struct profile *chosen_profile(const char *value)
 			return &given;
 		why = ": damaged, or made by another version of fakebind; calls pass to the host";
 	}
-	session_say("fakebind: FAKEBIND_OS=", value, why, NULL);
+	session_say(what + 4, ": FAKEBIND_OS=", value, why, NULL);
 	return NULL;
 }
 
@@ -163,7 +225,7 @@ void session_start(void)
 {
 	char buffer[4096], system[PROFILE_SYSTEM];
 	const char *name = secure_getenv("FAKEBIND_OS");
-	if (!name || !*name)
+	if (!name || !*name || !is_meant())
 		return;
 	session_stderr();
 	const struct profile *profile = chosen_profile(name);

@@ -6,6 +6,9 @@
 #include "../registry/registry.h"
 #include "../rules/rules.h"
 
+/* SO_REUSEADDR of every socket: the program's own, or as the user says. */
+enum reuseaddr { REUSEADDR_KEEP, REUSEADDR_OFF, REUSEADDR_ON };
+
 enum explain_level { EXPLAIN_NOTHING, EXPLAIN_REFUSALS, EXPLAIN_ALL };
 
 struct session {
@@ -20,7 +23,8 @@ struct session {
 	bool stricter;     /* it may refuse where nothing overlaps */
 	bool any_address;  /* trait foreign_address = bound */
 	bool loopback_alias; /* FAKEBIND_LOOPBACK_ALIAS */
-	uint32_t options;    /* of every new socket: FAKEBIND_SET */
+	uint32_t options;         /* of every new socket: FAKEBIND_SET */
+	enum reuseaddr reuseaddr; /* FAKEBIND_SET */
 };
 
 extern struct session session;

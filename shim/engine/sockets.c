@@ -2,6 +2,7 @@
 #define _GNU_SOURCE
 #include "sockets.h"
 
+#include <errno.h>
 #include <netinet/in.h>
 #include <stdatomic.h>
 #include <string.h>
@@ -10,6 +11,7 @@
 
 #include "../host/ask.h"
 #include "../host/raw.h"
+#include "engine.h"
 #include "session.h"
 #include "unseen.h"
 
@@ -65,6 +67,13 @@ static uint32_t fresh_options(int fd, int domain, int protocol)
 	return options;
 }
 
+static void set_reuseaddr(int fd)
+{
+	int saved = errno;
+	engine_setsockopt(fd, SOL_SOCKET, SO_REUSEADDR, &(int){ 1 }, sizeof(int));
+	errno = saved;
+}
+
 void slot_socket(int fd, int domain, int protocol)
 {
 	if (!is_tracked(domain, protocol)) {
@@ -76,6 +85,8 @@ void slot_socket(int fd, int domain, int protocol)
 				  .options = session.options | fresh_options(fd, domain, protocol),
 				  .protocol = protocol == IPPROTO_TCP ? PROTOCOL_TCP : PROTOCOL_UDP,
 				  .flags = SLOT_SOCKET });
+	if (session.reuseaddr == REUSEADDR_ON)
+		set_reuseaddr(fd);
 }
 
 void slot_drop(int fd)

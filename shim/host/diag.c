@@ -38,7 +38,7 @@ static void port_filter(struct request *request, uint16_t port)
 	code[0] = (struct inet_diag_bc_op){ INET_DIAG_BC_S_GE, 2 * op, 4 * op + 4 };
 	code[1] = (struct inet_diag_bc_op){ 0, 0, port };
 	code[2] = (struct inet_diag_bc_op){ INET_DIAG_BC_S_LE, 2 * op, 2 * op + 4 };
-	code[3] = (struct inet_diag_bc_op){ 0, 0, port };
+	code[3] = (struct inet_diag_bc_op){ 0, 0, port ? port : UINT16_MAX };
 	request->attribute = (struct rtattr){ RTA_LENGTH(4 * op), INET_DIAG_REQ_BYTECODE };
 }
 
@@ -132,7 +132,7 @@ static int receive(long netlink, enum protocol protocol, uint16_t port, bool (*e
 			if (header->nlmsg_flags & NLM_F_DUMP_INTR)
 				return -EINTR;
 			read_message(protocol, header, &found);
-			if (found.holder.port == port && !each(context, &found))
+			if ((port == 0 || found.holder.port == port) && !each(context, &found))
 				return 1;
 		}
 	}

@@ -18,7 +18,7 @@ struct diag_socket {
 
 enum diag_what { DIAG_LISTENING, DIAG_ALL };
 
-/* Calls `each` for every owner of the port until it returns false.  0, or -errno: then nothing is known.
+/* Calls `each` for every owner of the port (0: of any) until it returns false.  0, or -errno: then nothing is known.
  * A dump is a walk, not a snapshot. */
 int diag_dump(enum protocol, uint16_t port, enum diag_what, bool (*each)(void *, const struct diag_socket *), void *context);
 

@@ -12,9 +12,11 @@
 #include <stddef.h>
 #include <stdint.h>
 
+#include "registry.h"
+
 #define LAYOUT_MAGIC 0x646e6962656b6166ull /* "fakebind" */
 #define LAYOUT_VERSION 1u
-#define LAYOUT_SYSTEM 64 /* name of the profile, with its end */
+#define LAYOUT_SYSTEM REGISTRY_SYSTEM_MAX /* name of the profile, with its end */
 
 #define PROCESSES 65536u /* number 0 is nobody */
 #define BUCKETS 131072u
@@ -111,7 +113,7 @@ AT(layout, record, 0x484000);
 _Static_assert(sizeof(struct header) == 480, "header");
 _Static_assert(sizeof(struct bucket) == 32, "bucket");
 _Static_assert(sizeof(struct record) == 128, "record");
-_Static_assert(sizeof(struct layout) == 0x2484000, "layout");
+_Static_assert(sizeof(struct layout) == REGISTRY_FILE_SIZE, "layout");
 _Static_assert(sizeof(struct layout) % UNIT == 0 && LAYOUT_UNITS <= 96 * 32, "every unit has a bit");
 
 /* ---- the words ---- */

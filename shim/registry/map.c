@@ -149,6 +149,7 @@ static long create(const char *path, const char *system)
 	return result;
 }
 
+/* system NULL: any. */
 static enum registry_error check(long fd, const char *system)
 {
 	struct raw_statx file;
@@ -167,19 +168,19 @@ static enum registry_error check(long fd, const char *system)
 	if (result != sizeof header || header.magic != LAYOUT_MAGIC || header.version != LAYOUT_VERSION ||
 	    header.size != sizeof(struct layout))
 		return REGISTRY_FOREIGN;
-	if (strncmp(header.system, system, LAYOUT_SYSTEM))
+	if (system && strncmp(header.system, system, LAYOUT_SYSTEM))
 		return REGISTRY_PROFILE;
 	return REGISTRY_OK;
 }
 
-static enum registry_error map_file(struct registry *registry, long fd, const char *system)
+static enum registry_error map_file(struct registry *registry, long fd, const char *system, int sharing)
 {
 	enum registry_error error = check(fd, system);
 	void *map;
 
 	if (error)
 		return error;
-	map = mmap(NULL, sizeof(struct layout), PROT_READ | PROT_WRITE, MAP_SHARED, (int)fd, 0);
+	map = mmap(NULL, sizeof(struct layout), PROT_READ | PROT_WRITE, sharing, (int)fd, 0);
 	if (map == MAP_FAILED)
 		return failed(-errno);
 	ask_anew(map);
@@ -194,7 +195,7 @@ static enum registry_error open_or_create(struct registry *registry, const char 
 	for (int tries = 0; tries < 16; tries++) {
 		fd = raw_call(SYS_openat, AT_FDCWD, (long)path, O_RDWR | O_NOFOLLOW | O_CLOEXEC | O_NONBLOCK | O_NOCTTY, 0);
 		if (fd >= 0) {
-			enum registry_error error = map_file(registry, fd, system);
+			enum registry_error error = map_file(registry, fd, system, MAP_SHARED);
 			raw_call(SYS_close, fd);
 			return error;
 		}
@@ -221,6 +222,24 @@ enum registry_error registry_open(struct registry *registry, const char *path, c
 	if (error != REGISTRY_SYSTEM)
 		errno = saved;
 	return error;
+}
+
+/* A private mapping: what is looked at is copied, page by page, and nothing is ever written to the file. */
+enum registry_error registry_read(struct registry *registry, const char *path, uint64_t netns, char system[LAYOUT_SYSTEM])
+{
+	long fd = raw_call(SYS_openat, AT_FDCWD, (long)path, O_RDONLY | O_NOFOLLOW | O_CLOEXEC | O_NONBLOCK | O_NOCTTY, 0);
+	enum registry_error error;
+
+	*registry = (struct registry){ .netns = netns };
+	if (fd < 0)
+		return failed(fd);
+	error = map_file(registry, fd, NULL, MAP_PRIVATE);
+	raw_call(SYS_close, fd);
+	if (error)
+		return error;
+	memcpy(system, registry->map->header.system, LAYOUT_SYSTEM - 1);
+	system[LAYOUT_SYSTEM - 1] = '\0';
+	return REGISTRY_OK;
 }
 
 void registry_close(struct registry *registry)

@@ -34,6 +34,10 @@ enum registry_error {
 /* Maps the file, creating it (0600, O_NOFOLLOW) if it is not there.  system: name of the profile, at most
  * 63 bytes; a registry serves one.  Keeps no descriptor.  Async-signal-safe. */
 enum registry_error registry_open(struct registry *, const char *path, const char *system, uint64_t netns);
+/* A copy of a file that is there, as it is now, for looking only; system gets whose it is. */
+#define REGISTRY_SYSTEM_MAX 64
+enum registry_error registry_read(struct registry *, const char *path, uint64_t netns, char system[REGISTRY_SYSTEM_MAX]);
+#define REGISTRY_FILE_SIZE 0x2484000 /* of this version */
 void registry_close(struct registry *);
 const char *registry_error_text(enum registry_error);
 

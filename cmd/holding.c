@@ -1,0 +1,440 @@
+/* SPDX-License-Identifier: MIT */
+#define _GNU_SOURCE
+#include "holding.h"
+
+#include <arpa/inet.h>
+#include <net/if.h>
+#include <stdlib.h>
+#include <string.h>
+#include <time.h>
+
+#include "cmd.h"
+
+#define HOST_TIME_WAIT 60000 /* include/net/tcp.h TCP_TIMEWAIT_LEN */
+
+/* ---- putting together ---- */
+
+static struct holding *add(struct holdings *holdings)
+{
+	struct holding *all = holdings->all;
+
+	if ((holdings->count & (holdings->count - 1)) == 0) /* full at each power of two */
+		all = realloc(all, (holdings->count ? 2 * holdings->count : 1) * sizeof(*all));
+	if (!all) {
+		complain("no memory");
+		exit(EXIT_OURS);
+	}
+	holdings->all = all;
+	all += holdings->count++;
+	*all = (struct holding){ .origin = ORIGIN_REGISTERED };
+	return all;
+}
+
+static bool is_memory(const struct holder *holder)
+{
+	return holder->state == STATE_ANCHOR || holder->state == STATE_TIME_WAIT;
+}
+
+static enum evidence evidence_without_kernel(const struct holding *holding, const struct kernel *kernel, bool doubtful)
+{
+	bool asked = kernel->known && holding->netns == kernel->netns && holding->holder.cookie;
+
+	if (is_memory(&holding->holder))
+		return EVIDENCE_MEMORY;
+	if (asked && (holding->holder.protocol == PROTOCOL_UDP || diag_complete()))
+		return EVIDENCE_GONE;
+	return doubtful || !holding->owner_alive ? EVIDENCE_DOUBTFUL : EVIDENCE_OWNER;
+}
+
+/* The kernel's facts replace the registry's; who bound it and how stays. */
+static void correct(struct holding *holding, const struct diag_socket *socket)
+{
+	struct holder *holder = &holding->holder;
+
+	memcpy(holder->address, socket->holder.address, sizeof(holder->address));
+	if (holder->state != STATE_DEAD)
+		holder->state = socket->holder.state;
+	holder->ifindex = socket->holder.ifindex;
+	if (socket->holder.state != STATE_TIME_WAIT)
+		holder->uid = socket->holder.uid;
+	holding->inode = socket->inode;
+	holding->timer_ms = socket->timer_ms;
+	holding->half_closed = socket->half_closed;
+	holding->evidence = EVIDENCE_KERNEL;
+}
+
+static void add_records(struct holdings *holdings, struct registry *registry, const struct kernel *kernel)
+{
+	struct scan scan = { 0 };
+	struct holder holder;
+	uint64_t netns;
+	bool doubtful;
+
+	while (registry_scan(registry, &scan, &holder, &doubtful, &netns)) {
+		struct holding *holding = add(holdings);
+		const struct diag_socket *socket = is_memory(&holder) || netns != kernel->netns ? NULL : kernel_find(kernel, holder.cookie);
+
+		holding->holder = holder;
+		holding->netns = netns;
+		holding->owner_alive = registry_owner_alive(registry, holder.reference);
+		if (socket)
+			correct(holding, socket);
+		else
+			holding->evidence = evidence_without_kernel(holding, kernel, doubtful);
+	}
+	holdings->registered = holdings->count;
+}
+
+static int compare(uint64_t one, uint64_t other)
+{
+	return (one > other) - (one < other);
+}
+
+static int by_port(const struct holder *one, const struct holder *other)
+{
+	int order = compare(one->protocol, other->protocol);
+
+	return order ? order : compare(one->port, other->port);
+}
+
+static int by_place(const void *left, const void *right)
+{
+	const struct holder *one = &((const struct holding *)left)->holder, *other = &((const struct holding *)right)->holder;
+	int order = by_port(one, other);
+
+	if (!order)
+		order = compare(one->order, other->order);
+	return order ? order : compare(one->cookie, other->cookie);
+}
+
+static void sort(struct holding *all, size_t count)
+{
+	if (count)
+		qsort(all, count, sizeof(*all), by_place);
+}
+
+/* The first record of the port; registered where there is none. */
+static size_t first_on(const struct holdings *holdings, const struct holder *place)
+{
+	size_t first = 0, end = holdings->registered;
+
+	while (first < end) {
+		size_t middle = (first + end) / 2;
+
+		if (by_port(&holdings->all[middle].holder, place) < 0)
+			first = middle + 1;
+		else
+			end = middle;
+	}
+	return first < holdings->registered && by_port(&holdings->all[first].holder, place) == 0 ? first : holdings->registered;
+}
+
+bool holdings_has_port(const struct holdings *holdings, uint8_t protocol, uint16_t port)
+{
+	return first_on(holdings, &(struct holder){ .protocol = protocol, .port = port }) < holdings->registered;
+}
+
+/* a.b.c.d and ::ffff:a.b.c.d are one address. */
+static void as_ipv6(const struct holder *holder, uint8_t address[16])
+{
+	static const uint8_t mapped[12] = { [10] = 0xff, [11] = 0xff };
+
+	memcpy(address, mapped, 12);
+	memcpy(address + 12, holder->address, 4);
+	if (holder->domain == AF_INET6)
+		memcpy(address, holder->address, 16);
+}
+
+static bool same_address(const struct holder *one, const struct holder *other)
+{
+	uint8_t a[16], b[16];
+
+	as_ipv6(one, a);
+	as_ipv6(other, b);
+	return !memcmp(a, b, sizeof(a));
+}
+
+/* As shim/engine/unseen.c: the listener of that very address, else of all. */
+static const struct holder *listener_of(const struct holdings *holdings, const struct kernel *kernel, const struct holder *child)
+{
+	const struct holder *found = NULL;
+
+	for (size_t i = first_on(holdings, child); i < holdings->registered && by_port(&holdings->all[i].holder, child) == 0; i++) {
+		const struct holder *holder = &holdings->all[i].holder;
+
+		if (holdings->all[i].netns != kernel->netns || (holder->state != STATE_LISTENING && holder->state != STATE_DEAD))
+			continue;
+		if (same_address(holder, child))
+			return holder;
+		if (address_is_any(holder) && !found)
+			found = holder;
+	}
+	return found;
+}
+
+static void add_unseen(struct holdings *holdings, const struct kernel *kernel, const struct diag_socket *socket)
+{
+	struct holding *holding = add(holdings);
+	const struct holder *listener;
+
+	holding->holder = socket->holder;
+	holding->netns = kernel->netns;
+	correct(holding, socket);
+	holding->origin = ORIGIN_OUTSIDE;
+	if (socket->holder.protocol != PROTOCOL_TCP || socket->holder.state == STATE_BOUND || socket->holder.state == STATE_LISTENING)
+		return;
+	listener = listener_of(holdings, kernel, &socket->holder);
+	holding->origin = listener ? ORIGIN_ACCEPTED : ORIGIN_CLIENT;
+	if (listener) {
+		holding->holder.options = listener->options;
+		holding->holder.uid = listener->uid;
+	}
+}
+
+static int by_number(const void *left, const void *right)
+{
+	return compare(*(const uint64_t *)left, *(const uint64_t *)right);
+}
+
+/* The cookies of the sockets that have a record. */
+static uint64_t *cookies_of(const struct holdings *holdings)
+{
+	uint64_t *cookies = calloc(holdings->registered + 1, sizeof(*cookies));
+
+	if (!cookies) {
+		complain("no memory");
+		exit(EXIT_OURS);
+	}
+	for (size_t i = 0; i < holdings->registered; i++)
+		if (holdings->all[i].evidence == EVIDENCE_KERNEL)
+			cookies[i] = holdings->all[i].holder.cookie;
+	qsort(cookies, holdings->registered, sizeof(*cookies), by_number);
+	return cookies;
+}
+
+void holdings_read(struct holdings *holdings, struct registry *registry, const struct profile *profile, const struct kernel *kernel)
+{
+	uint64_t *cookies;
+
+	*holdings = (struct holdings){ .family = profile ? profile->family : NULL };
+	add_records(holdings, registry, kernel);
+	sort(holdings->all, holdings->registered);
+	cookies = cookies_of(holdings);
+	for (size_t i = 0; i < kernel->count; i++) {
+		const uint64_t cookie = kernel->sockets[i].holder.cookie;
+
+		if (kernel->sockets[i].holder.port && !bsearch(&cookie, cookies, holdings->registered, sizeof(*cookies), by_number))
+			add_unseen(holdings, kernel, &kernel->sockets[i]);
+	}
+	free(cookies);
+	sort(holdings->all + holdings->registered, holdings->count - holdings->registered);
+}
+
+void holdings_free(struct holdings *holdings)
+{
+	free(holdings->all);
+	*holdings = (struct holdings){ .count = 0 };
+}
+
+/* ---- as a system sees it ---- */
+
+static uint64_t now(void)
+{
+	struct timespec time;
+
+	clock_gettime(CLOCK_MONOTONIC, &time);
+	return (uint64_t)time.tv_sec * 1000 + (uint64_t)time.tv_nsec / 1000000;
+}
+
+/* How long ago the connection ended: by the host's timer, or as the registry has it. */
+static uint64_t age_of(const struct holding *holding)
+{
+	if (holding->evidence == EVIDENCE_MEMORY)
+		return now() > holding->holder.cookie ? now() - holding->holder.cookie : 0;
+	return holding->timer_ms < HOST_TIME_WAIT ? HOST_TIME_WAIT - holding->timer_ms : 0;
+}
+
+struct holder holding_as(const struct holdings *holdings, const struct holding *holding, const struct profile *profile, uint32_t *left_ms)
+{
+	struct holder holder = holding->holder, ended;
+	uint32_t length = 0;
+	uint64_t age;
+
+	*left_ms = 0;
+	if (holdings->family != profile->family)
+		holder.options &= ~OPTION_OWN; /* they mean something else there */
+	if (holding->origin == ORIGIN_ACCEPTED)
+		holder.options = profile->family->inherited(profile, holder.options) | OPTION_CHILD;
+	else if (holding->origin == ORIGIN_CLIENT)
+		holder.options |= OPTION_CLIENT | OPTION_AUTOBOUND;
+	if (holder.state != STATE_TIME_WAIT)
+		return holder;
+	ended = holder;
+	if (holding->half_closed)
+		ended.state = STATE_CONNECTED;
+	age = age_of(holding);
+	holder.state = profile->family->released(profile, &ended, true, &length);
+	if (length && age > length)
+		holder.state = STATE_UNBOUND;
+	else if (length)
+		*left_ms = length - (uint32_t)age;
+	return holder;
+}
+
+bool holding_stands(const struct holdings *holdings, const struct holding *holding, const struct profile *profile)
+{
+	struct holder holder = holding->holder;
+	uint32_t left;
+
+	if (holding->origin != ORIGIN_REGISTERED && !holdings_has_port(holdings, holder.protocol, holder.port))
+		return false;
+	if (holding->evidence == EVIDENCE_GONE || holder.state == STATE_DEAD || holder.state == STATE_ANCHOR)
+		return false;
+	if (profile)
+		holder = holding_as(holdings, holding, profile, &left);
+	return holder.state != STATE_UNBOUND;
+}
+
+/* ---- in words ---- */
+
+const char *address_text(const struct holder *holder, char text[ADDRESS_TEXT])
+{
+	char address[INET6_ADDRSTRLEN] = "?", device[IF_NAMESIZE + 1] = "";
+	bool ipv6 = holder->domain == AF_INET6;
+
+	inet_ntop(holder->domain, holder->address, address, sizeof(address));
+	if (holder->ifindex) {
+		device[0] = '%';
+		if (!if_indextoname(holder->ifindex, device + 1))
+			snprintf(device, sizeof(device), "%%%u", holder->ifindex);
+	}
+	snprintf(text, ADDRESS_TEXT, "%s%s%s%s:%u", ipv6 ? "[" : "", address, ipv6 ? "]" : "", device, holder->port);
+	return text;
+}
+
+static const struct {
+	uint32_t bit;
+	const char *name;
+} option_names[] = {
+	{ OPTION_REUSEADDR, "reuseaddr" }, { OPTION_REUSEPORT, "reuseport" }, { OPTION_REUSEPORT_LB, "reuseport_lb" },
+	{ OPTION_EXCLUSIVE, "exclusive" }, { OPTION_V6ONLY, "v6only" },
+};
+
+static bool has_option(uint32_t options, uint8_t domain, size_t index)
+{
+	return options & option_names[index].bit && (option_names[index].bit != OPTION_V6ONLY || domain == AF_INET6);
+}
+
+#define OPTION_NAMES (sizeof(option_names) / sizeof(*option_names))
+
+const char *options_text(uint32_t options, uint8_t domain, char text[OPTIONS_TEXT])
+{
+	size_t used = 0;
+
+	*text = '\0';
+	for (size_t i = 0; i < OPTION_NAMES; i++)
+		if (has_option(options, domain, i))
+			used += (size_t)snprintf(text + used, OPTIONS_TEXT - used, "%s%s", used ? "," : "", option_names[i].name);
+	return text;
+}
+
+struct json_object *options_json(uint32_t options, uint8_t domain)
+{
+	struct json_object *array = json_object_new_array();
+
+	for (size_t i = 0; i < OPTION_NAMES; i++)
+		if (has_option(options, domain, i))
+			json_object_array_add(array, json_object_new_string(option_names[i].name));
+	return array;
+}
+
+const char *state_text(uint8_t state)
+{
+	static const char *const names[] = {
+		[STATE_UNBOUND] = "over", [STATE_BOUND] = "bound", [STATE_LISTENING] = "listening", [STATE_CONNECTED] = "connected",
+		[STATE_TIME_WAIT] = "time-wait", [STATE_ANCHOR] = "anchor", [STATE_DEAD] = "remembered",
+	};
+
+	return state < sizeof(names) / sizeof(*names) ? names[state] : "?"; /* a damaged registry may hold any number */
+}
+
+const char *protocol_text(uint8_t protocol)
+{
+	return protocol == PROTOCOL_TCP ? "tcp" : "udp";
+}
+
+static void print_program(FILE *out, uint32_t pid)
+{
+	char name[PROGRAM_NAME];
+
+	fprintf(out, "%s[%u]", program_name(pid, name), pid);
+}
+
+void print_owners(FILE *out, const struct holding *holding, const struct openers *openers)
+{
+	size_t count;
+	const struct opener *all = openers_of(openers, holding->inode, &count);
+
+	for (size_t i = 0; i < count; i++) {
+		if (i && all[i].pid == all[i - 1].pid) {
+			fprintf(out, ",%d", all[i].fd);
+			continue;
+		}
+		fputs(i ? ", " : "", out);
+		print_program(out, all[i].pid);
+		fprintf(out, " fd %d", all[i].fd);
+	}
+	if (count)
+		return;
+	if (!holding->owner_alive || is_memory(&holding->holder) || !holding->holder.pid) {
+		fputs("-", out);
+		return;
+	}
+	print_program(out, holding->holder.pid);
+	if (holding->holder.fd >= 0)
+		fprintf(out, " fd %d", holding->holder.fd);
+}
+
+static struct json_object *process_json(uint32_t pid, int fd)
+{
+	struct json_object *object = json_object_new_object();
+	char name[PROGRAM_NAME];
+
+	json_object_object_add(object, "program", json_object_new_string(program_name(pid, name)));
+	json_object_object_add(object, "pid", json_object_new_int64(pid));
+	json_object_object_add(object, "fd", fd < 0 ? NULL : json_object_new_int(fd));
+	return object;
+}
+
+static struct json_object *openers_json(const struct holding *holding, const struct openers *openers)
+{
+	struct json_object *array = json_object_new_array();
+	size_t count;
+	const struct opener *all = openers_of(openers, holding->inode, &count);
+
+	for (size_t i = 0; i < count; i++)
+		json_object_array_add(array, process_json(all[i].pid, all[i].fd));
+	return array;
+}
+
+struct json_object *holding_json(const struct holding *holding, const struct holder *holder, const struct openers *openers)
+{
+	static const char *const origins[] = { "registered", "accepted", "client", "outside" };
+	static const char *const evidences[] = { "kernel", "owner", "doubtful", "gone", "memory" };
+	struct json_object *object = json_object_new_object();
+	char address[INET6_ADDRSTRLEN] = "";
+	bool owned = holding->owner_alive && holder->pid && !is_memory(holder);
+
+	inet_ntop(holder->domain, holder->address, address, sizeof(address));
+	json_object_object_add(object, "protocol", json_object_new_string(protocol_text(holder->protocol)));
+	json_object_object_add(object, "address", json_object_new_string(address));
+	json_object_object_add(object, "port", json_object_new_int(holder->port));
+	json_object_object_add(object, "state", json_object_new_string(state_text(holder->state)));
+	json_object_object_add(object, "options", options_json(holder->options, holder->domain));
+	json_object_object_add(object, "uid", json_object_new_int64(holder->uid));
+	json_object_object_add(object, "origin", json_object_new_string(origins[holding->origin]));
+	json_object_object_add(object, "evidence", json_object_new_string(evidences[holding->evidence]));
+	json_object_object_add(object, "owner", owned ? process_json(holder->pid, holder->fd) : NULL);
+	json_object_object_add(object, "open_in", openers_json(holding, openers));
+	return object;
+}
