@@ -394,5 +394,5 @@ int ls_main(int argc, char **argv)
 	if (listing.watch)
 		return watch(&listing);
 	good = look(&listing, stdout);
-	return finish_output() || !good;
+	return finish_output() ? 1 : good ? 0 : EXIT_OURS;
 }

@@ -29,6 +29,13 @@ struct request {
 	char system[PROFILE_SYSTEM]; /* whose registry it is */
 };
 
+static const char shell_help[] =
+	"Usage: fakebind shell --os NAME|FILE [OPTION]...\n"
+	"\n"
+	"Starts your $SHELL (else /bin/sh): what you run in it runs under the system and shares its ports.  The prompt\n"
+	"of bash, zsh and dash shows which; `exit` leaves it.  The options are those of `fakebind --help`; with\n"
+	"--session NAME several shells are on one machine.  The exit status is the shell's.\n";
+
 /* ---- what is wanted ---- */
 
 static int misuse(void)
@@ -285,5 +292,9 @@ int run_main(int argc, char **argv)
 
 int shell_main(int argc, char **argv)
 {
+	if (argc > 1 && (!strcmp(argv[1], "-h") || !strcmp(argv[1], "--help"))) {
+		fputs(shell_help, stdout);
+		return finish_output();
+	}
 	return launch(argc, argv, true);
 }

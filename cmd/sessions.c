@@ -117,10 +117,12 @@ static void no_such_session(const char *name, const struct session_list *list)
 
 	for (size_t i = 0; names && i < list->count; i++)
 		names[i] = list->files[i].name;
-	if (names && list->count)
+	if (!names || !list->count)
+		complain("no session %s: there is none now", name);
+	else if (word_distance(name, nearest_word(name, names, list->count)) <= strlen(name) / 2)
 		complain("no session %s; did you mean %s? (fakebind sessions lists all)", name, nearest_word(name, names, list->count));
 	else
-		complain("no session %s: there is none now", name);
+		complain("no session %s; fakebind sessions lists those there are", name);
 	free(names);
 }
 

@@ -289,7 +289,9 @@ static bool counts(const struct scene *scene, const struct profile *profile, con
 	return holder->state != STATE_UNBOUND;
 }
 
-static void judge(const struct scene *scene, const struct profile *profile, enum call call, const struct holder *claim, struct verdict *verdict)
+/* outside: with those that do not run under fakebind; what their options are is not known to it. */
+static void judge(const struct scene *scene, const struct profile *profile, enum call call, const struct holder *claim, bool outside,
+		  struct verdict *verdict)
 {
 	uint32_t bucket = bucket_of(profile, claim);
 	struct judgement judgement;
@@ -303,22 +305,24 @@ static void judge(const struct scene *scene, const struct profile *profile, enum
 	for (size_t i = 0; i < scene->holdings.count; i++) {
 		const struct holding *holding = &scene->holdings.all[i];
 
-		if (holding->origin != ORIGIN_OUTSIDE && counts(scene, profile, holding, &holder) && bucket_of(profile, &holder) == bucket)
+		if (!counts(scene, profile, holding, &holder) || bucket_of(profile, &holder) != bucket)
+			continue;
+		if (holding->origin == ORIGIN_OUTSIDE)
+			holder.options |= OPTION_CLIENT | OPTION_AUTOBOUND; /* shim/engine/unseen.c */
+		if (outside || holding->origin != ORIGIN_OUTSIDE)
 			judge_holder(&judgement, &holder);
 	}
 	judge_end(&judgement, verdict);
 }
 
-/* Those that do not run under fakebind are judged by the host, whatever the system. */
-static bool host_refuses(const struct scene *scene, const struct profile *profile, enum call call, const struct holder *claim, struct verdict *verdict)
+/* Do those that do not run under fakebind keep a host socket with these options out? */
+static bool host_minds(const struct scene *scene, enum call call, const struct holder *claim, uint32_t options, struct verdict *verdict)
 {
 	const struct profile *host = profile_find("linux-6.18");
 	struct holder ours = *claim, holder;
 	struct judgement judgement;
-	struct verdict answer;
 
-	if (profile->trait[trait_host] != host_mirror)
-		ours.options |= OPTION_REUSEADDR | (claim->protocol == PROTOCOL_TCP ? OPTION_REUSEPORT : 0);
+	ours.options = (claim->options & ~(OPTION_REUSEADDR | OPTION_REUSEPORT)) | options;
 	judge_begin(&judgement, host, call, &ours, NULL);
 	for (size_t i = 0; i < scene->holdings.count; i++) {
 		const struct holding *holding = &scene->holdings.all[i];
@@ -329,12 +333,36 @@ static bool host_refuses(const struct scene *scene, const struct profile *profil
 		ask_options(scene, holding, &holder);
 		judge_holder(&judgement, &holder);
 	}
-	judge_end(&judgement, &answer);
-	if (!answer.error)
-		return false;
-	*verdict = answer;
-	verdict->rule = &held_outside;
-	return true;
+	judge_end(&judgement, verdict);
+	return verdict->error != 0;
+}
+
+/* The host decides about those outside, as shim/engine/bind.c has it: where the system may allow more than the host, a bind
+ * that meets somebody is judged by its rules over all that the kernel has, and then made with all options on. */
+static void ask_host(const struct scene *scene, const struct profile *profile, enum call call, const struct holder *claim, struct verdict *allowed)
+{
+	const uint32_t reuse = OPTION_REUSEADDR | (claim->protocol == PROTOCOL_TCP ? OPTION_REUSEPORT : 0);
+	bool mirror = profile->trait[trait_host] == host_mirror;
+	bool forces = !mirror || profile->trait[trait_beyond_host] == beyond_host_yes;
+	uint32_t own = mirror ? claim->options & (OPTION_REUSEADDR | OPTION_REUSEPORT) : call == CALL_LISTEN ? reuse : 0;
+	struct verdict verdict;
+
+	if (!host_minds(scene, call, claim, own, &verdict))
+		return;
+	if (forces && call == CALL_BIND && profile->family->asks & ASKS_UNSEEN) {
+		struct verdict unseen;
+
+		judge(scene, profile, call, claim, true, &unseen);
+		if (unseen.error) {
+			*allowed = unseen;
+			return;
+		}
+	}
+	if (forces && !host_minds(scene, call, claim, reuse, &verdict))
+		return;
+	*allowed = verdict;
+	allowed->rule = &held_outside;
+	allowed->error = profile->family->error(profile, call, EADDRINUSE);
 }
 
 static bool is_loopback(const struct holder *claim)
@@ -408,9 +436,9 @@ static void ask_call(const struct scene *scene, struct answer *answer, enum call
 {
 	answer->call = call;
 	if (!before(answer->profile, call, claim, &answer->verdict))
-		judge(scene, answer->profile, call, claim, &answer->verdict);
+		judge(scene, answer->profile, call, claim, false, &answer->verdict);
 	if (answer->verdict.error == 0)
-		host_refuses(scene, answer->profile, call, claim, &answer->verdict);
+		ask_host(scene, answer->profile, call, claim, &answer->verdict);
 }
 
 static struct answer ask(const struct scene *scene, const struct profile *profile)
