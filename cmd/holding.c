@@ -131,7 +131,12 @@ static size_t first_on(const struct holdings *holdings, const struct holder *pla
 
 bool holdings_has_port(const struct holdings *holdings, uint8_t protocol, uint16_t port)
 {
-	return first_on(holdings, &(struct holder){ .protocol = protocol, .port = port }) < holdings->registered;
+	const struct holder place = { .protocol = protocol, .port = port };
+
+	for (size_t i = first_on(holdings, &place); i < holdings->registered && by_port(&holdings->all[i].holder, &place) == 0; i++)
+		if (holdings->all[i].netns == holdings->netns)
+			return true;
+	return false;
 }
 
 /* a.b.c.d and ::ffff:a.b.c.d are one address. */
@@ -216,7 +221,7 @@ void holdings_read(struct holdings *holdings, struct registry *registry, const s
 {
 	uint64_t *cookies;
 
-	*holdings = (struct holdings){ .family = profile ? profile->family : NULL };
+	*holdings = (struct holdings){ .family = profile ? profile->family : NULL, .netns = kernel->netns };
 	add_records(holdings, registry, kernel);
 	sort(holdings->all, holdings->registered);
 	cookies = cookies_of(holdings);

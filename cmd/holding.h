@@ -42,12 +42,13 @@ struct holdings {
 	struct holding *all; /* by protocol, port, order; the registered ones first */
 	size_t count, registered;
 	const struct family *family; /* whose options they are; NULL: not known */
+	uint64_t netns;              /* the caller's */
 };
 
 /* All records, and all sockets of the kernel that have none. */
 void holdings_read(struct holdings *, struct registry *, const struct profile *, const struct kernel *);
 void holdings_free(struct holdings *);
-/* Is there a record on this port? */
+/* Is there a record on this port, of the caller's network namespace? */
 bool holdings_has_port(const struct holdings *, uint8_t protocol, uint16_t port);
 
 /* As this system sees it: its options, and of a remnant its state (STATE_UNBOUND: over) and what is left of it. */

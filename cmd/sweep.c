@@ -23,7 +23,16 @@ static bool starter_lives(const char *name)
 	return pid > 0 && (kill((pid_t)pid, 0) == 0 || errno != ESRCH);
 }
 
-/* A server may be about to restart, and its session be asked what its connections left behind. */
+/* A server may be about to restart, and its session be asked what its connections left behind.  What cannot be seen
+ * from here (another network namespace) is as good as over: no program of it lives. */
+static bool is_left(const struct holdings *holdings, const struct holding *holding, const struct profile *profile)
+{
+	bool ours = holding->origin == ORIGIN_REGISTERED || holding->origin == ORIGIN_ACCEPTED;
+
+	return ours && (holding->evidence == EVIDENCE_KERNEL || (holding->evidence == EVIDENCE_MEMORY && profile)) &&
+	       holding_stands(holdings, holding, profile);
+}
+
 static bool leaves_nothing(struct registry *registry, const struct profile *profile)
 {
 	struct holdings holdings;
@@ -34,7 +43,7 @@ static bool leaves_nothing(struct registry *registry, const struct profile *prof
 	registry->netns = kernel.netns;
 	holdings_read(&holdings, registry, profile, &kernel);
 	for (size_t i = 0; i < holdings.count; i++)
-		nothing &= !holding_stands(&holdings, &holdings.all[i], profile);
+		nothing &= !is_left(&holdings, &holdings.all[i], profile);
 	holdings_free(&holdings);
 	kernel_free(&kernel);
 	return nothing;
