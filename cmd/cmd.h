@@ -20,6 +20,7 @@ int ls_main(int argc, char **argv);
 int sessions_main(int argc, char **argv);
 int shell_main(int argc, char **argv);
 int why_main(int argc, char **argv);
+int expire_main(int argc, char **argv);
 
 /* "fakebind: ..." on stderr. */
 void complain(const char *format, ...) __attribute__((format(printf, 1, 2)));

@@ -18,6 +18,7 @@ static const char usage[] =
 	"       fakebind why [ADDRESS:]PORT [--as OPTIONS] [--os NAME]... [--json]\n"
 	"       fakebind sessions [--json]\n"
 	"       fakebind end NAME [--force]\n"
+	"       fakebind expire [PORT] [--session NAME]\n"
 	"\n"
 	"Runs an unmodified COMMAND so that bind, listen, SO_REUSEADDR, SO_REUSEPORT and\n"
 	"TIME_WAIT behave as on another system.\n"
@@ -30,6 +31,8 @@ static const char usage[] =
 	"                        reuseaddr=1 or =0, whatever the program asks for\n"
 	"      --only PROGRAM    it is for programs of this name alone, may be repeated\n"
 	"      --skip PROGRAM    it is not for programs of this name, may be repeated\n"
+	"      --time-wait TIME  how long connections stay in TIME_WAIT: 250ms, 2s, 5m,\n"
+	"                        x0.01 of the system's own time, or off\n"
 	"      --loopback-alias  127.0.0.2 and its like exist (systems other than Linux)\n"
 	"  -h, --help            show this text\n"
 	"  -V, --version         show which command and which library this is\n"
@@ -45,6 +48,7 @@ static const struct command {
 	{ "compare", compare_main },
 	{ "end", end_main },
 	{ "ls", ls_main },
+	{ "expire", expire_main },
 	{ "play", play_main },
 	{ "profiles", profiles_main },
 	{ "run", run_main },

@@ -23,6 +23,7 @@ struct request {
 	const char *session;
 	/* Values of FAKEBIND_SET, _ONLY and _SKIP, words with commas between them; NULL: leave it. */
 	char *set, *only, *skip;
+	const char *time_wait; /* value of FAKEBIND_TIME_WAIT, NULL: leave it */
 	bool loopback_alias;
 	bool shell;          /* the command is the user's shell */
 	char **command;
@@ -90,6 +91,7 @@ static int parse(int argc, char **argv, struct request *request)
 		{ "set", required_argument, NULL, 'S' },
 		{ "only", required_argument, NULL, 'O' },
 		{ "skip", required_argument, NULL, 'K' },
+		{ "time-wait", required_argument, NULL, 't' },
 		{ "loopback-alias", no_argument, NULL, 'l' },
 		{ NULL, 0, NULL, 0 },
 	};
@@ -120,6 +122,9 @@ static int parse(int argc, char **argv, struct request *request)
 			if (!is_program("skip", optarg) || add_word(&request->skip, optarg))
 				return EXIT_OURS;
 			break;
+		case 't':
+			request->time_wait = optarg;
+			break;
 		case 'l':
 			request->loopback_alias = true;
 			break;
@@ -146,6 +151,10 @@ static int parse(int argc, char **argv, struct request *request)
 	}
 	if (request->shell && *request->command) {
 		complain("shell starts your $SHELL; to run %s: fakebind --os %s -- %s", *request->command, request->profile->name, *request->command);
+		return EXIT_OURS;
+	}
+	if (request->time_wait && !time_wait_parse(request->time_wait, &(struct time_wait){ 0 })) {
+		complain("--time-wait %s: expected " TIME_WAIT_EXPECTED, request->time_wait);
 		return EXIT_OURS;
 	}
 	if (!request->shell && !*request->command) {
@@ -252,6 +261,8 @@ static bool set_environment(const struct request *request, const struct target *
 	if (request->only && setenv(FAKEBIND_ENV_ONLY, request->only, 1))
 		return false;
 	if (request->skip && setenv(FAKEBIND_ENV_SKIP, request->skip, 1))
+		return false;
+	if (request->time_wait && setenv(FAKEBIND_ENV_TIME_WAIT, request->time_wait, 1))
 		return false;
 	if (request->loopback_alias && setenv(FAKEBIND_ENV_LOOPBACK_ALIAS, "1", 1))
 		return false;

@@ -36,6 +36,10 @@
  * (/proc/PID/comm; a script's own). */
 #define FAKEBIND_ENV_ONLY "FAKEBIND_ONLY"
 #define FAKEBIND_ENV_SKIP "FAKEBIND_SKIP"
+/* How long connections stay in TIME_WAIT or FIN_WAIT_2 after their last close(), where the system under test has
+ * such remnants: "off", a time up to a day ("250ms", "2s", "5m", "1h") or a factor up to 1000 ("x0.01") of the
+ * system's own.  Not set: as the system has it. */
+#define FAKEBIND_ENV_TIME_WAIT "FAKEBIND_TIME_WAIT"
 
 /* What a call fails with where the system under test would halt (kernel panic): ENOTRECOVERABLE, which no
  * profile uses for anything else.  The explanation says so. */

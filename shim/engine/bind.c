@@ -38,6 +38,12 @@ static bool stricter_refuses(struct decision *d)
 	return unseen_refuse(d);
 }
 
+/* May the profile allow what a mirrored host refuses?  Not without a reason: the list of its sockets costs. */
+static bool may_overrule(const struct decision *d)
+{
+	return session.beyond_host || registry_expired(&session.registry, d->bucket);
+}
+
 static int mirrored_bind(struct decision *d, const struct address *address)
 {
 	d->plain = !(d->claim.options & (OPTION_REUSEADDR | OPTION_REUSEPORT));
@@ -45,7 +51,7 @@ static int mirrored_bind(struct decision *d, const struct address *address)
 		return -1;
 	int result = real.bind(d->fd, address->given, address->length);
 	d->host_refused = result < 0;
-	if (result == 0 || errno != EADDRINUSE || !session.beyond_host || d->claim.port == 0 || unseen_refuse(d))
+	if (result == 0 || errno != EADDRINUSE || !may_overrule(d) || d->claim.port == 0 || unseen_refuse(d))
 		return result;
 	d->plain = false;
 	result = permit_bind(d->fd, &d->claim, address->given, address->length, d->claim.options);
@@ -250,6 +256,7 @@ static int bind_claim(struct decision *d, const struct address *address)
 	if (d->claim.port == 0)
 		return bind_any(d, address);
 	d->bucket = claim_bucket(d->claim.protocol, d->claim.port);
+	unseen_remember(d->claim.protocol, d->claim.port);
 	take_turn(d);
 	if (d->verdict.error == 0)
 		return allowed(d, address);
@@ -312,7 +319,7 @@ int engine_bind(int fd, const struct sockaddr *given, socklen_t length)
 	d.decided = !session.as_host && before(&d, &copy, &address);
 	if (d.decided && d.verdict.error && !(d.verdict.flags & VERDICT_BINDS))
 		return refuse(&d);
-	if (slot->record && session.mirror)
+	if (slot->record && session.profile->trait[trait_host] == host_mirror)
 		return bind_again(&d, &address);
 	if (slot->record) { /* the system lets go of the old address; the kernel needs a new socket for that */
 		registry_remove(&session.registry, slot->record);

@@ -8,6 +8,7 @@
 #include "claim.h"
 #include "engine.h"
 #include "session.h"
+#include "unseen.h"
 
 static struct question question_of(enum call call, struct decision *d)
 {
@@ -53,10 +54,26 @@ static void failed(struct decision *d)
 		errno = verdict.error;
 }
 
+/* The host takes over a connection in TIME_WAIT at once if the socket is bound; other systems may not. */
+static bool remnant_refuses(struct decision *d, const struct holder *from)
+{
+	struct question question = question_of(CALL_CONNECT, d);
+	struct verdict verdict = { 0 };
+	if (from->protocol != PROTOCOL_TCP || from->state != STATE_BOUND || !session.profile->family->event)
+		return false;
+	session.profile->family->event(&question, EVENT_TUPLE_REMNANT, &verdict);
+	if (verdict.error == 0 || !unseen_twin(from, &d->claim))
+		return false;
+	errno = verdict.error;
+	return true;
+}
+
 static int connect_host(struct decision *d, const struct sockaddr *address, socklen_t length)
 {
 	struct holder before = d->claim;
 	bool known = d->slot->record && registry_get(&session.registry, d->slot->record, &before);
+	if (known && remnant_refuses(d, &before))
+		return -1;
 	if (!known && d->claim.protocol == PROTOCOL_TCP)
 		tell_option(d->fd, SOL_SOCKET, SO_REUSEADDR, 1); /* others may bind over a client's port */
 	int result = real.connect(d->fd, address, length);
@@ -66,6 +83,8 @@ static int connect_host(struct decision *d, const struct sockaddr *address, sock
 		d->slot->flags |= SLOT_CONNECTED;
 	if (result < 0)
 		failed(d);
+	if (!known && d->slot->flags & SLOT_CONNECTED)
+		unseen_opened(d->fd, OPTION_CLIENT | OPTION_AUTOBOUND);
 	if (result == 0 && known) {
 		before.state = STATE_CONNECTED;
 		registry_update(&session.registry, d->slot->record, STATE_CONNECTED, before.options);
@@ -93,6 +112,8 @@ int engine_connect(int fd, const struct sockaddr *given, socklen_t length)
 	if (claim_before(&d, &question, &rewritten, &rewritten_length))
 		return d.verdict.error ? refuse(&d) : 0;
 	if (rewritten_length)
+		address_parse(slot->domain, &rewritten, rewritten_length, &d.claim);
+	if (rewritten_length)
 		return connect_host(&d, (const struct sockaddr *)&rewritten, rewritten_length);
 	return connect_host(&d, given, length);
 }
@@ -117,6 +138,7 @@ int engine_accept(int fd, struct sockaddr *address, socklen_t *length)
 		return refuse(&d);
 	int made = real.accept(fd, address, length);
 	slot_fresh(made);
+	unseen_opened(made, 0);
 	return d.slot ? claim_host_answer(CALL_ACCEPT, made) : made;
 }
 
@@ -127,6 +149,7 @@ int engine_accept4(int fd, struct sockaddr *address, socklen_t *length, int flag
 		return refuse(&d);
 	int made = real.accept4(fd, address, length, flags);
 	slot_fresh(made);
+	unseen_opened(made, 0);
 	return d.slot ? claim_host_answer(CALL_ACCEPT, made) : made;
 }
 

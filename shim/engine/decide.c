@@ -14,6 +14,7 @@
 #include "claim.h"
 #include "memory.h"
 #include "session.h"
+#include "unseen.h"
 
 static const struct rule rule_host = {
 	"host/refused", "the host refuses it", NULL, FOR_PEOPLE("the running kernel's own answer"),
@@ -78,6 +79,7 @@ static bool match_cookie(void *context, const struct diag_socket *socket)
 	search->found = true;
 	search->inode = socket->inode;
 	search->fact = socket->holder;
+	search->fact.state = unseen_remains(socket);
 	return false;
 }
 
@@ -92,6 +94,8 @@ static enum finding look(struct holder *holder)
 		diag_dump(holder->protocol, holder->port, DIAG_LISTENING, match_cookie, &search);
 	if (!search.found && diag_dump(holder->protocol, holder->port, DIAG_ALL, match_cookie, &search) < 0)
 		return FOUND_UNKNOWN;
+	if (search.found && search.fact.state == STATE_UNBOUND)
+		return FOUND_GONE;
 	if (search.found) {
 		correct(holder, &search.fact);
 		return FOUND_THERE;
@@ -147,7 +151,7 @@ static bool covers(const struct holder *claim, const struct holder *holder)
  * minds what does not overlap. */
 static bool is_proven_gone(const struct decision *d, const struct holder *holder)
 {
-	return holder->state != STATE_ANCHOR && holder->protocol == d->claim.protocol && holder->port == d->claim.port &&
+	return !holder_is_memory(holder->state) && holder->protocol == d->claim.protocol && holder->port == d->claim.port &&
 	       linux_overlaps(&d->claim, holder) && (!session.stricter || covers(&d->claim, holder));
 }
 
@@ -186,6 +190,8 @@ static void judge_by(struct decision *d, const struct facts *facts, const struct
 		d->met = true;
 		d->doubtful += doubtful;
 		if (holder.state == STATE_DEAD) /* remembered for its children only: forget() */
+			continue;
+		if (holder.state == STATE_ENDED || (holder.state == STATE_TIME_WAIT && !unseen_stands(&holder)))
 			continue;
 		walk->sure |= fact || !doubtful;
 		if (d->probe && doubtful && !fact && is_proven_gone(d, &holder))
@@ -233,7 +239,7 @@ static bool confirm(void *bucket, const struct diag_socket *socket)
 
 static bool has_the_port(const struct decision *d, const struct holder *holder)
 {
-	return holder->state != STATE_ANCHOR && holder->protocol == d->claim.protocol && holder->port == d->claim.port;
+	return !holder_is_memory(holder->state) && holder->protocol == d->claim.protocol && holder->port == d->claim.port;
 }
 
 static void doubt_all(struct decision *d)
@@ -267,8 +273,7 @@ static void reap(struct decision *d)
 static bool look_at_blamed(struct decision *d, struct facts *facts)
 {
 	const struct verdict *verdict = &d->verdict;
-	/* An anchor is no socket: nobody to look for. */
-	if (verdict->error == 0 || !verdict->blamed || verdict->holder.state == STATE_ANCHOR)
+	if (verdict->error == 0 || !verdict->blamed || holder_is_memory(verdict->holder.state))
 		return false;
 	if (fact_of(facts, &verdict->holder) || facts->count == FACTS)
 		return false;
@@ -346,7 +351,7 @@ void decide_sweep(struct decision *d)
 		return;
 	registry_first(&session.registry, d->bucket, d->turn.record, &cursor);
 	while (registry_next(&session.registry, &cursor, &holder, &doubtful)) {
-		if (holder.state == STATE_ANCHOR || holder.protocol != d->claim.protocol || holder.port != d->claim.port)
+		if (holder_is_memory(holder.state) || holder.protocol != d->claim.protocol || holder.port != d->claim.port)
 			continue;
 		if (d->plain && linux_overlaps(&d->claim, &holder))
 			registry_remove(&session.registry, holder.reference);

@@ -9,6 +9,7 @@
 #include "claim.h"
 #include "engine.h"
 #include "session.h"
+#include "unseen.h"
 
 int engine_socket(int domain, int type, int protocol)
 {
@@ -32,9 +33,13 @@ int engine_socket(int domain, int type, int protocol)
 
 int engine_close(int fd)
 {
-	if (slot_used(slot_of(fd)))
+	uint16_t port = 0;
+	if (slot_used(slot_of(fd))) {
+		port = unseen_closing(fd);
 		slot_drop(fd);
+	}
 	int result = real.close(fd);
+	unseen_remember(PROTOCOL_TCP, port);
 	return session.profile ? claim_host_answer(CALL_CLOSE, result) : result;
 }
 

@@ -60,7 +60,7 @@ static bool is_alone(const struct decision *d, uint32_t bucket)
 	struct holder holder;
 	struct cursor cursor;
 	bool doubtful;
-	if (!session.as_host || session.explain == EXPLAIN_ALL || d->claim.options & OPTION_REUSEPORT)
+	if (!session.as_host || session.explain == EXPLAIN_ALL || d->claim.options & OPTION_REUSEPORT || registry_expired(&session.registry, bucket))
 		return false;
 	registry_memory(&session.registry, bucket, &memory, &holder);
 	registry_first(&session.registry, bucket, 0, &cursor);
@@ -81,7 +81,7 @@ static int listen_alone(struct decision *d, int backlog)
 static int host_listen(struct decision *d, int backlog)
 {
 	int result = real.listen(d->fd, backlog);
-	if (result == 0 || errno != EADDRINUSE || !session.beyond_host)
+	if (result == 0 || errno != EADDRINUSE || !(session.beyond_host || registry_expired(&session.registry, d->bucket)))
 		return result;
 	decide_lend(d, true);
 	permit_reuse(d->fd, &d->claim);
@@ -106,6 +106,7 @@ static int listen_bound(struct decision *d, int backlog)
 	d->bucket = d->turn.bucket;
 	if (d->turn.state == TURN_NONE)
 		return real.listen(d->fd, backlog);
+	unseen_remember(d->claim.protocol, d->claim.port);
 	if (!d->decided)
 		decide(d);
 	if (!d->decided && d->verdict.error == 0 && is_stickier(d))

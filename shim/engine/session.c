@@ -17,6 +17,7 @@
 #include "../host/raw.h"
 #include "../host/real.h"
 #include "sockets.h"
+#include "unseen.h"
 
 struct session session;
 
@@ -129,6 +130,17 @@ static bool read_set(const char *list)
 	return true;
 }
 
+static bool read_time_wait(void)
+{
+	const char *value = secure_getenv("FAKEBIND_TIME_WAIT");
+	session.time_wait = TIME_WAIT_NATURAL;
+	session.own_time = value && *value;
+	if (!session.own_time || time_wait_parse(value, &session.time_wait))
+		return true;
+	session_say("fakebind: FAKEBIND_TIME_WAIT=", value, ": expected " TIME_WAIT_EXPECTED "; calls pass to the host", NULL);
+	return false;
+}
+
 /* What the user says about the machine and its programs.  False: it cannot be understood. */
 static bool read_settings(void)
 {
@@ -143,7 +155,7 @@ static bool read_settings(void)
 			    "calls pass to the host", NULL);
 		return false;
 	}
-	return true;
+	return read_time_wait();
 }
 
 /* Is this program in the list, by its file or by the name of the process (of a script, its own)? */
@@ -244,10 +256,11 @@ void session_start(void)
 		session_say("fakebind: ", path, ": ", text, "; calls pass to the host", NULL);
 		return;
 	}
-	session.mirror = profile->trait[trait_host] == host_mirror;
-	session.as_host = is_as_host(profile);
+	session.mirror = !session.own_time && profile->trait[trait_host] == host_mirror;
+	session.as_host = session.mirror && is_as_host(profile);
 	session.beyond_host = profile->trait[trait_beyond_host] == beyond_host_yes;
 	session.stricter = profile->trait[trait_stricter_than_host] == stricter_than_host_yes;
 	session.any_address = profile->trait[trait_foreign_address] == foreign_address_bound;
 	session.profile = profile;
+	session.outlives = unseen_outlives();
 }

@@ -17,7 +17,7 @@ struct session {
 	enum explain_level explain;
 	uint64_t stderr_inode;
 	uint16_t stderr_mode;
-	bool mirror;       /* trait host = mirror */
+	bool mirror;       /* trait host = mirror, and not own_time, for which the host must leave forgiving remnants */
 	bool as_host;      /* mirror, and arguments and options are those of the host, too */
 	bool beyond_host;  /* mirror, but it may allow what the host refuses */
 	bool stricter;     /* it may refuse where nothing overlaps */
@@ -25,6 +25,9 @@ struct session {
 	bool loopback_alias; /* FAKEBIND_LOOPBACK_ALIAS */
 	uint32_t options;         /* of every new socket: FAKEBIND_SET */
 	enum reuseaddr reuseaddr; /* FAKEBIND_SET */
+	bool own_time;       /* FAKEBIND_TIME_WAIT is set: */
+	struct time_wait time_wait;
+	bool outlives;       /* remnants live longer than the host's */
 };
 
 extern struct session session;

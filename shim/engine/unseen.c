@@ -4,10 +4,12 @@
 
 #include <string.h>
 
+#include "../host/ask.h"
 #include "../host/diag.h"
 #include "claim.h"
 #include "session.h"
 
+#define TICK_MS 10 /* the host's timers are that exact */
 #define TIME_WAIT_MS 60000 /* of the host: include/net/tcp.h TCP_TIMEWAIT_LEN, and tcp_fin_timeout's default */
 
 static bool is_mapped(const struct holder *holder, const uint8_t **ipv4)
@@ -60,18 +62,161 @@ void unseen_options(struct holder *holder)
 		holder->uid = listener.uid;
 }
 
-/* What the system still has of this remnant; the host's timer tells how old it is. */
-static enum state remains(const struct diag_socket *socket)
+/* ---- what is left ---- */
+
+/* What the system still has of a connection that ended then. */
+static enum state left_of(struct holder ended, uint64_t when)
+{
+	uint32_t natural = 0;
+	enum state state = session.profile->family->released(session.profile, &ended, true, &natural);
+	uint64_t expired = registry_expired(&session.registry, claim_bucket(ended.protocol, ended.port));
+	if (natural && process_now() - when >= time_wait_length(session.time_wait, natural))
+		return STATE_UNBOUND;
+	return expired && when <= expired + TICK_MS ? STATE_UNBOUND : state;
+}
+
+/* The host's timer tells how old a remnant is. */
+static uint64_t when_ended(const struct diag_socket *socket)
+{
+	return process_now() - (socket->timer_ms < TIME_WAIT_MS ? TIME_WAIT_MS - socket->timer_ms : 0);
+}
+
+enum state unseen_remains(const struct diag_socket *socket)
 {
 	struct holder ended = socket->holder;
-	uint32_t length = 0, age = socket->timer_ms < TIME_WAIT_MS ? TIME_WAIT_MS - socket->timer_ms : 0;
 	if (ended.state != STATE_TIME_WAIT)
 		return ended.state;
 	if (socket->half_closed)
 		ended.state = STATE_CONNECTED;
-	enum state state = session.profile->family->released(session.profile, &ended, true, &length);
-	return length && age > length ? STATE_UNBOUND : state;
+	return left_of(ended, when_ended(socket));
 }
+
+bool unseen_stands(const struct holder *remnant)
+{
+	return process_now() - remnant->cookie >= TIME_WAIT_MS && left_of(*remnant, remnant->cookie) != STATE_UNBOUND;
+}
+
+bool unseen_outlives(void)
+{
+	const struct holder ended = { .state = STATE_TIME_WAIT };
+	uint32_t natural = 0;
+	return session.profile->family->released(session.profile, &ended, true, &natural) == STATE_TIME_WAIT &&
+	       time_wait_length(session.time_wait, natural) > TIME_WAIT_MS;
+}
+
+struct twin {
+	const struct holder *from, *to;
+	bool found;
+};
+
+static bool is_twin(void *context, const struct diag_socket *socket)
+{
+	struct twin *twin = context;
+	bool from = address_is_any(twin->from) || same_address(twin->from, &socket->holder);
+	twin->found = socket->holder.state == STATE_TIME_WAIT && from && socket->peer.port == twin->to->port &&
+		      same_address(twin->to, &socket->peer) && unseen_remains(socket) != STATE_UNBOUND;
+	return !twin->found;
+}
+
+bool unseen_twin(const struct holder *from, const struct holder *to)
+{
+	struct twin twin = { .from = from, .to = to };
+	return diag_dump(PROTOCOL_TCP, from->port, DIAG_ALL, is_twin, &twin) == 0 && twin.found;
+}
+
+/* ---- remnants that the host forgets too early ---- */
+
+static void update(const struct holder *record, enum state state)
+{
+	registry_update(&session.registry, record->reference, state, record->options);
+}
+
+static void keep(struct holder remnant, uint64_t when)
+{
+	remnant.state = STATE_TIME_WAIT;
+	remnant.cookie = when;
+	registry_keep(&session.registry, claim_bucket(remnant.protocol, remnant.port), &remnant);
+}
+
+static bool note(void *bucket, const struct diag_socket *socket)
+{
+	struct holder record, holder = socket->holder;
+	bool ended = socket->closing || holder.state == STATE_TIME_WAIT;
+	bool known = registry_find(&session.registry, *(uint32_t *)bucket, holder.cookie, &record);
+	if (known) {
+		registry_confirm(&session.registry, record.reference);
+		holder.options = record.options;
+		if (record.uid != UID_UNKNOWN)
+			holder.uid = record.uid;
+		if (record.state == STATE_CONNECTED || record.state == STATE_ENDED)
+			update(&record, ended ? STATE_ENDED : STATE_CONNECTED);
+	} else {
+		unseen_options(&holder);
+	}
+	if (ended && unseen_remains(socket) != STATE_UNBOUND)
+		keep(holder, socket->closing ? process_now() : when_ended(socket));
+	return true;
+}
+
+/* The host's list of the port says nothing of this record. */
+static void forget(const struct holder *record)
+{
+	/* Nobody saw it close, e.g. its process was killed: it ended before all that the host has. */
+	if (record->state == STATE_CONNECTED)
+		keep(*record, process_now() - TIME_WAIT_MS);
+	registry_remove(&session.registry, record->reference);
+}
+
+void unseen_remember(enum protocol protocol, uint16_t port)
+{
+	struct holder holder;
+	struct cursor cursor;
+	bool doubtful;
+	if (!session.outlives || protocol != PROTOCOL_TCP || port == 0)
+		return;
+	uint32_t bucket = claim_bucket(protocol, port);
+	for (int after = 0; after < 2; after++) {
+		registry_first(&session.registry, bucket, 0, &cursor);
+		while (registry_next(&session.registry, &cursor, &holder, &doubtful)) {
+			bool connection = holder.state == STATE_CONNECTED || holder.state == STATE_ENDED;
+			if (connection && !after)
+				registry_let_go(&session.registry, holder.reference);
+			else if (connection ? doubtful : holder.state == STATE_TIME_WAIT && left_of(holder, holder.cookie) == STATE_UNBOUND)
+				forget(&holder);
+		}
+		if (!after && diag_dump(protocol, port, DIAG_ALL, note, &bucket) < 0)
+			return;
+	}
+}
+
+void unseen_opened(int fd, uint32_t options)
+{
+	struct slot own, *slot;
+	if (!session.outlives || !slot_identify(fd, &own, &slot) || slot->protocol != PROTOCOL_TCP || slot->record)
+		return;
+	struct holder holder = { .domain = slot->domain, .cookie = slot->cookie, .state = STATE_CONNECTED, .fd = fd,
+				 .uid = ask_uid(fd), .options = slot->options | options };
+	slot->flags |= SLOT_CONNECTED;
+	if (ask_name(fd, &holder) != 0)
+		return;
+	if (!options)
+		unseen_options(&holder);
+	slot->record = registry_keep(&session.registry, claim_bucket(PROTOCOL_TCP, holder.port), &holder);
+}
+
+uint16_t unseen_closing(int fd)
+{
+	struct slot *slot = slot_of(fd);
+	struct holder holder;
+	if (!session.outlives || !(slot->flags & SLOT_CONNECTED) || !registry_get(&session.registry, slot->record, &holder))
+		return 0;
+	if (holder.protocol != PROTOCOL_TCP || slot->cookie != ask_cookie(fd))
+		return 0;
+	update(&holder, STATE_ENDED);
+	return holder.port;
+}
+
+/* ---- judging ---- */
 
 struct hearing {
 	const struct decision *d;
@@ -98,21 +243,21 @@ static bool hear(void *context, const struct diag_socket *socket)
 		return true;
 	struct diag_socket known = *socket;
 	known.holder = holder;
-	holder.state = remains(&known);
+	holder.state = unseen_remains(&known);
 	if (holder.state != STATE_UNBOUND)
 		judge_holder(&hearing->judgement, &holder);
 	return true;
 }
 
 /* Nothing but the registry has these. */
-static void hear_anchors(struct hearing *hearing)
+static void hear_memory(struct hearing *hearing)
 {
 	struct holder holder;
 	struct cursor cursor;
 	bool doubtful;
 	registry_first(&session.registry, hearing->d->bucket, hearing->d->turn.record, &cursor);
 	while (registry_next(&session.registry, &cursor, &holder, &doubtful))
-		if (holder.state == STATE_ANCHOR)
+		if (holder.state == STATE_ANCHOR || (holder.state == STATE_TIME_WAIT && unseen_stands(&holder)))
 			judge_holder(&hearing->judgement, &holder);
 }
 
@@ -126,7 +271,7 @@ bool unseen_decide(struct decision *d)
 	registry_memory(&session.registry, d->bucket, &memory, &source);
 	claim_meets(d);
 	judge_begin(&hearing.judgement, session.profile, d->call, &d->claim, &memory);
-	hear_anchors(&hearing);
+	hear_memory(&hearing);
 	if (diag_dump(d->claim.protocol, d->claim.port, DIAG_ALL, hear, &hearing) < 0)
 		return false;
 	judge_end(&hearing.judgement, &d->verdict);

@@ -3,6 +3,7 @@
 #ifndef FAKEBIND_UNSEEN_H
 #define FAKEBIND_UNSEEN_H
 
+#include "../host/diag.h"
 #include "decide.h"
 
 /* Judges d->claim by all that the kernel lists on its port: with the registry's word on options where it has one,
@@ -11,5 +12,24 @@ bool unseen_decide(struct decision *d);
 
 /* The options of a connected socket (local address and port in it) that the registry does not have. */
 void unseen_options(struct holder *);
+
+/* What the system still has of a socket in the kernel's list: STATE_UNBOUND if its remnant is over. */
+enum state unseen_remains(const struct diag_socket *);
+
+/* Is the very connection in TIME_WAIT that would be made? */
+bool unseen_twin(const struct holder *from, const struct holder *to);
+
+/*
+ * Remnants that live longer than the host's: session.outlives.  The registry has the connections then, and what they
+ * left behind, as of the last look at the host's list.
+ */
+bool unseen_outlives(void);
+/* Does a remnant in the registry count?  While the host has remnants of its time, its own list tells. */
+bool unseen_stands(const struct holder *remnant);
+/* Looks. */
+void unseen_remember(enum protocol, uint16_t port);
+/* A connection's descriptor (options: 0 for an accepted one); and before it is closed: the port to look at afterwards, 0 for none. */
+void unseen_opened(int fd, uint32_t options);
+uint16_t unseen_closing(int fd);
 
 #endif

@@ -86,11 +86,15 @@ static void read_message(enum protocol protocol, const struct nlmsghdr *header, 
 	to->holder.protocol = (uint8_t)protocol;
 	to->holder.port = ntohs(message->id.idiag_sport);
 	memcpy(to->holder.address, message->id.idiag_src, to->holder.domain == AF_INET ? 4 : 16);
+	to->peer = (struct holder){ .domain = to->holder.domain, .port = ntohs(message->id.idiag_dport) };
+	memcpy(to->peer.address, message->id.idiag_dst, to->peer.domain == AF_INET ? 4 : 16);
 	to->holder.cookie = message->id.idiag_cookie[0] | (uint64_t)message->id.idiag_cookie[1] << 32;
 	to->holder.ifindex = message->id.idiag_if;
 	to->holder.uid = message->idiag_uid;
 	to->holder.state = state_of(protocol, message);
 	to->half_closed = to->holder.state == STATE_TIME_WAIT && message->idiag_state == TCP_FIN_WAIT2;
+	to->closing = message->idiag_inode == 0 && to->holder.state == STATE_CONNECTED &&
+		      STATE_BIT(message->idiag_state) & (STATE_BIT(TCP_FIN_WAIT1) | STATE_BIT(TCP_FIN_WAIT2) | STATE_BIT(TCP_CLOSING));
 	to->holder.fd = -1;
 	to->inode = message->idiag_inode;
 	to->timer_ms = message->idiag_timer ? message->idiag_expires : 0;

@@ -11,9 +11,11 @@
 
 struct diag_socket {
 	struct holder holder; /* options: only OPTION_V6ONLY can be told */
+	struct holder peer;   /* of a connection: domain, address and port */
 	uint32_t inode;       /* 0: no descriptor (remnant, orphan, child not accepted yet) */
 	uint32_t timer_ms;    /* TIME_WAIT: what is left of it */
 	bool half_closed;     /* a remnant in FIN_WAIT2: the other side has not closed */
+	bool closing;         /* it closed first and has no descriptor any more: a remnant soon */
 };
 
 enum diag_what { DIAG_LISTENING, DIAG_ALL };

@@ -68,7 +68,6 @@ uint32_t process_self(struct layout *, uint32_t *pid);
 void process_forget(struct layout *);
 /* True only with proof. */
 bool process_gone(struct layout *, uint32_t owner);
-uint64_t process_now(void); /* monotonic, ms */
 
 /* table.c */
 /* A record of the bucket in state claim, owned by the caller; 0: no room.  It has the options already, for those who

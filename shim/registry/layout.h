@@ -15,7 +15,7 @@
 #include "registry.h"
 
 #define LAYOUT_MAGIC 0x646e6962656b6166ull /* "fakebind" */
-#define LAYOUT_VERSION 1u
+#define LAYOUT_VERSION 2u
 #define LAYOUT_SYSTEM REGISTRY_SYSTEM_MAX /* name of the profile, with its end */
 
 #define PROCESSES 65536u /* number 0 is nobody */
@@ -38,6 +38,7 @@ struct header {
 	word32 next_record, next_process;   /* first number never handed out */
 	word32 sweep_record, sweep_process; /* where the search for lost ones goes on */
 	word32 present[96];                 /* a bit a unit: it has memory, touching it cannot fail */
+	word64 expired, expired_port;       /* when remnants were last declared over, monotonic ms: all; those of any one port */
 };
 
 struct bucket {
@@ -45,12 +46,12 @@ struct bucket {
 	word64 family; /* what the port remembers */
 	word64 ticket; /* order of the holders */
 	word32 head;   /* chain of records; it only grows, at the head */
-	uint32_t spare;
+	word32 expired; /* when its remnants were declared over: ms, low half, never after expired_port; 0: not yet */
 };
 
 struct record {
 	word64 word;
-	word64 cookie;
+	word64 cookie;       /* of a remnant: when the connection ended, monotonic ms */
 	word64 netns;
 	word64 ticket;
 	word64 family_after; /* the bucket's family word once this commit is through; 0: not changed */
@@ -85,10 +86,13 @@ AT(header, next_process, 84);
 AT(header, sweep_record, 88);
 AT(header, sweep_process, 92);
 AT(header, present, 96);
+AT(header, expired, 480);
+AT(header, expired_port, 488);
 AT(bucket, turn, 0);
 AT(bucket, family, 8);
 AT(bucket, ticket, 16);
 AT(bucket, head, 24);
+AT(bucket, expired, 28);
 AT(record, word, 0);
 AT(record, cookie, 8);
 AT(record, netns, 16);
@@ -110,7 +114,7 @@ AT(layout, process, 0x4000);
 AT(layout, bucket, 0x84000);
 AT(layout, record, 0x484000);
 #undef AT
-_Static_assert(sizeof(struct header) == 480, "header");
+_Static_assert(sizeof(struct header) == 496, "header");
 _Static_assert(sizeof(struct bucket) == 32, "bucket");
 _Static_assert(sizeof(struct record) == 128, "record");
 _Static_assert(sizeof(struct layout) == REGISTRY_FILE_SIZE, "layout");

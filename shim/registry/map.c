@@ -199,7 +199,7 @@ static enum registry_error open_or_create(struct registry *registry, const char 
 			raw_call(SYS_close, fd);
 			return error;
 		}
-		if (fd != -ENOENT)
+		if (fd != -ENOENT || !system)
 			return failed(fd);
 		/* -EEXIST: another was quicker.  -ENOENT: another thread of this number, elsewhere, removed ours. */
 		result = create(path, system);
@@ -216,7 +216,7 @@ enum registry_error registry_open(struct registry *registry, const char *path, c
 
 	registry->map = NULL;
 	registry->netns = netns;
-	if (strlen(system) >= LAYOUT_SYSTEM)
+	if (system && strlen(system) >= LAYOUT_SYSTEM)
 		return REGISTRY_PROFILE;
 	error = open_or_create(registry, path, system);
 	if (error != REGISTRY_SYSTEM)

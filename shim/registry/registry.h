@@ -32,7 +32,7 @@ enum registry_error {
 };
 
 /* Maps the file, creating it (0600, O_NOFOLLOW) if it is not there.  system: name of the profile, at most
- * 63 bytes; a registry serves one.  Keeps no descriptor.  Async-signal-safe. */
+ * 63 bytes; a registry serves one; NULL: whichever it is, and it must be there.  Keeps no descriptor.  Async-signal-safe. */
 enum registry_error registry_open(struct registry *, const char *path, const char *system, uint64_t netns);
 /* A copy of a file that is there, as it is now, for looking only; system gets whose it is. */
 #define REGISTRY_SYSTEM_MAX 64
@@ -109,6 +109,19 @@ bool registry_remove(struct registry *, reference);
 bool registry_owner_alive(struct registry *, reference);
 /* An address that stays taken until the registry is reset (STATE_ANCHOR); kept once per address. */
 void registry_anchor(struct registry *, uint32_t bucket, const struct holder *);
+/* What a connection left behind that ended at holder->cookie (STATE_TIME_WAIT): for addresses and options that
+ * are the same only the last is kept (then 0 is returned).  Or a connection that is open (STATE_CONNECTED). */
+reference registry_keep(struct registry *, uint32_t bucket, const struct holder *);
+
+/* ---- remnants ---- */
+
+#define EVERY_BUCKET UINT32_MAX
+/* All that ended before now is over, on one port or on every one.  False: no room. */
+bool registry_expire(struct registry *, uint32_t bucket);
+/* When a port's remnants were last declared over; 0: never. */
+uint64_t registry_expired(struct registry *, uint32_t bucket);
+/* The clock of these times: monotonic, ms. */
+uint64_t process_now(void);
 
 /* ---- processes ---- */
 

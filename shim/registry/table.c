@@ -229,7 +229,7 @@ static bool read_fields(struct record *record, uint32_t number, uint64_t word, s
 
 static bool is_doubtful(uint64_t word)
 {
-	return word & (WORD_DOUBTFUL | WORD_JUDGED) && word_state(word) != STATE_ANCHOR;
+	return word & (WORD_DOUBTFUL | WORD_JUDGED) && !holder_is_memory(word_state(word));
 }
 
 /* ---- changes of one word ---- */
@@ -411,7 +411,7 @@ reference registry_find(struct registry *registry, uint32_t bucket, uint64_t coo
 
 	registry_first(registry, bucket, 0, &cursor);
 	while (registry_next(registry, &cursor, holder, &doubtful))
-		if (holder->cookie == cookie && holder->state != STATE_ANCHOR)
+		if (holder->cookie == cookie && !holder_is_memory(holder->state))
 			return holder->reference;
 	return 0;
 }
@@ -444,27 +444,85 @@ static bool same_address(const struct holder *a, const struct holder *b)
 	       a->protocol == b->protocol && a->port == b->port;
 }
 
-void registry_anchor(struct registry *registry, uint32_t bucket, const struct holder *anchor)
+/* The record of what is no socket: such a one is there once.  A remnant's time is brought up to date. */
+static bool is_kept(struct registry *registry, uint32_t bucket, const struct holder *kept)
 {
-	struct layout *map = registry->map;
 	struct cursor cursor;
 	struct holder holder;
-	uint32_t owner, pid, number;
-	uint64_t claim, word;
 	bool doubtful;
 
-	if (!map || bucket >= BUCKETS || !map_need(map, offsetof(struct layout, bucket) + bucket * sizeof(struct bucket)))
-		return;
 	registry_first(registry, bucket, 0, &cursor);
-	while (registry_next(registry, &cursor, &holder, &doubtful))
-		if (holder.state == STATE_ANCHOR && same_address(&holder, anchor))
-			return;
-	if (!(owner = process_self(map, &pid)) || !(number = table_claim(map, bucket, owner, anchor->options, &claim)))
-		return;
-	table_fill(&map->record[number], anchor, registry->netns, pid);
+	while (registry_next(registry, &cursor, &holder, &doubtful)) {
+		if (holder.state != kept->state || !same_address(&holder, kept))
+			continue;
+		if (kept->state == STATE_ANCHOR)
+			return true;
+		if (holder.options != kept->options)
+			continue;
+		if (holder.cookie < kept->cookie)
+			put64(&registry->map->record[reference_record(holder.reference)].cookie, kept->cookie);
+		return true;
+	}
+	return false;
+}
+
+reference registry_keep(struct registry *registry, uint32_t bucket, const struct holder *kept)
+{
+	struct layout *map = registry->map;
+	uint32_t owner, pid, number;
+	uint64_t claim, word;
+
+	if (!map || bucket >= BUCKETS || !map_need(map, offsetof(struct layout, bucket) + bucket * sizeof(struct bucket)))
+		return 0;
+	if (holder_is_memory(kept->state) && is_kept(registry, bucket, kept))
+		return 0;
+	if (!(owner = process_self(map, &pid)) || !(number = table_claim(map, bucket, owner, kept->options, &claim)))
+		return 0;
+	table_fill(&map->record[number], kept, registry->netns, pid);
 	put64(&map->record[number].ticket, atomic_fetch_add(&map->bucket[bucket].ticket, 1) + 1);
-	word = word_make(word_generation(claim), owner, STATE_ANCHOR, anchor->options, PHASE_LIVE);
-	atomic_compare_exchange_strong(&map->record[number].word, &claim, word);
+	word = word_make(word_generation(claim), owner, kept->state, kept->options, PHASE_LIVE);
+	return atomic_compare_exchange_strong(&map->record[number].word, &claim, word) ? reference_make(word, number) : 0;
+}
+
+void registry_anchor(struct registry *registry, uint32_t bucket, const struct holder *claim)
+{
+	struct holder anchor = *claim;
+
+	anchor.state = STATE_ANCHOR;
+	registry_keep(registry, bucket, &anchor);
+}
+
+bool registry_expire(struct registry *registry, uint32_t bucket)
+{
+	struct layout *map = registry->map;
+	uint64_t now = process_now(), last;
+
+	if (bucket == EVERY_BUCKET) {
+		atomic_store(&map->header.expired, now);
+		return true;
+	}
+	if (!map_need(map, offsetof(struct layout, bucket) + bucket * sizeof(struct bucket)))
+		return false;
+	while ((last = atomic_load(&map->header.expired_port)) < now)
+		atomic_compare_exchange_strong(&map->header.expired_port, &last, now);
+	atomic_store(&map->bucket[bucket].expired, (uint32_t)now ? (uint32_t)now : 1);
+	return true;
+}
+
+uint64_t registry_expired(struct registry *registry, uint32_t bucket)
+{
+	struct bucket *home = bucket_at(registry->map, bucket);
+	uint64_t all, last, port = 0;
+	uint32_t low;
+
+	if (!home)
+		return 0;
+	all = atomic_load(&registry->map->header.expired);
+	low = atomic_load(&home->expired);
+	last = atomic_load(&registry->map->header.expired_port);
+	if (low)
+		port = last - (uint32_t)((uint32_t)last - low);
+	return all > port ? all : port;
 }
 
 bool registry_scan(struct registry *registry, struct scan *scan, struct holder *holder, bool *doubtful, uint64_t *netns)

@@ -18,8 +18,9 @@
 enum protocol { PROTOCOL_TCP, PROTOCOL_UDP };
 
 /* Where a socket is in its life.  STATE_ANCHOR is no socket: an address that a system never forgets. */
-/* STATE_DEAD: the descriptor is open, but the system took the socket behind it away; holds nothing. */
-enum state { STATE_UNBOUND, STATE_BOUND, STATE_LISTENING, STATE_CONNECTED, STATE_TIME_WAIT, STATE_ANCHOR, STATE_DEAD };
+/* STATE_DEAD: the descriptor is open, but the system took the socket behind it away; holds nothing.  STATE_ENDED: of
+ * a record only, a connection that was closed, kept for the options of what it leaves. */
+enum state { STATE_UNBOUND, STATE_BOUND, STATE_LISTENING, STATE_CONNECTED, STATE_TIME_WAIT, STATE_ANCHOR, STATE_DEAD, STATE_ENDED };
 
 enum call {
 	CALL_SOCKET, CALL_BIND, CALL_LISTEN, CALL_CONNECT, CALL_ACCEPT, CALL_SHUTDOWN, CALL_CLOSE, CALL_SETSOCKOPT, CALL_GETSOCKOPT,
@@ -44,7 +45,7 @@ enum call {
 #define UID_UNKNOWN UINT32_MAX /* nobody has asked yet */
 
 struct holder {
-	uint64_t cookie;     /* SO_COOKIE of the kernel socket; 0: not known */
+	uint64_t cookie;     /* SO_COOKIE of the kernel socket; 0: not known.  Of a remnant in the registry: when it ended */
 	uint64_t order;      /* when it was bound: greater is later */
 	uint8_t address[16]; /* AF_INET: the first four bytes, network order; AF_INET6: all */
 	uint32_t scope;      /* sin6_scope_id */
@@ -60,6 +61,12 @@ struct holder {
 	int32_t fd;          /* its descriptor there, -1: not known */
 	uint64_t reference;  /* the caller's own handle on this holder */
 };
+
+/* No socket that the kernel could be asked about. */
+static inline bool holder_is_memory(uint8_t state)
+{
+	return state == STATE_ANCHOR || state == STATE_TIME_WAIT;
+}
 
 /* What a system remembers about a port beside its holders (Linux: fastreuse and its kin).  It lives
  * as long as the port has any owner. */
@@ -329,6 +336,22 @@ void judge_end(struct judgement *, struct verdict *);
 bool linux_overlaps(const struct holder *claim, const struct holder *other);
 
 bool address_is_any(const struct holder *);
+
+/* How long the remnants of connections live, if the user says so: `fixed` ms, or `scale` millionths of the system's own. */
+struct time_wait {
+	uint32_t fixed, scale;
+};
+
+#define TIME_WAIT_NATURAL ((struct time_wait){ 0, 1000000 })
+#define TIME_WAIT_EXPECTED "off, a time up to a day (250ms, 2s, 5m, 1h) or a factor up to 1000 (x0.01)"
+
+/* "off", a number with ms, s, m or h, or x and a number.  False: none of them, or too long. */
+bool time_wait_parse(const char *text, struct time_wait *);
+/* Of a remnant that has `natural` ms. */
+static inline uint64_t time_wait_length(struct time_wait wait, uint32_t natural)
+{
+	return wait.fixed + (uint64_t)natural * wait.scale / 1000000;
+}
 
 /* NULL if there is none of that name (aliases are followed). */
 const struct profile *profile_find(const char *name);
