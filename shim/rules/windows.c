@@ -63,6 +63,10 @@ static const struct rule bind_used = { "bind/already-bound", "the socket has an 
 static const struct rule bind_foreign = {
 	"bind/foreign-address", "no interface has that address", "the address belonged to an interface", FOR_PEOPLE(BIND),
 };
+static const struct rule bind_excluded = {
+	"bind/excluded-port", "the port is in a range that was reserved (netsh int ipv4 show excludedportrange)", "the port were outside that range",
+	FOR_PEOPLE("MicrosoftDocs/sdk-api nf-iphlpapi-createpersistenttcpportreservation.md; the errno as reported, docker/for-win#3171"),
+};
 static const struct rule listen_udp = { "listen/udp", "a UDP socket cannot listen", NULL, FOR_PEOPLE(LISTEN) };
 static const struct rule listen_unbound = { "listen/unbound", "the socket has no address, and listen() does not pick one", "bind() had been called", FOR_PEOPLE(LISTEN) };
 static const struct rule listen_connected = { "listen/connected", "the socket is connected", "it were a new socket", FOR_PEOPLE(LISTEN) };
@@ -211,7 +215,12 @@ static void windows_end(struct judgement *judgement, struct verdict *verdict)
 
 /* ---- before ---- */
 
-/* The mutual order of EINVAL and EADDRNOTAVAIL is not documented. */
+static bool is_excluded(const struct profile *profile, uint16_t port)
+{
+	return port && port >= profile->trait[trait_excluded_first] && port <= profile->trait[trait_excluded_last];
+}
+
+/* The mutual order of EINVAL, EADDRNOTAVAIL and EACCES is not documented. */
 static bool before_bind(const struct question *question, struct verdict *verdict)
 {
 	struct given given = given_address(question);
@@ -226,7 +235,7 @@ static bool before_bind(const struct question *question, struct verdict *verdict
 		return question->protocol == PROTOCOL_TCP && verdict_final(verdict, EADDRNOTAVAIL, &bind_foreign);
 	if (!given_is_own(question, &given) || (given.mapped && question->options & OPTION_V6ONLY))
 		return verdict_final(verdict, EADDRNOTAVAIL, &bind_foreign);
-	return false;
+	return is_excluded(question->profile, given.port) && verdict_final(verdict, EACCES, &bind_excluded);
 }
 
 static bool before_listen(const struct question *question, struct verdict *verdict)
