@@ -6,6 +6,7 @@
 require python3
 [ -x "$FAKEBIND" ] || skip_all "the launcher is not built"
 unset FAKEBIND_SET FAKEBIND_LOOPBACK_ALIAS
+python=$(command -v /usr/bin/python3 || command -v python3)
 cases=$top_srcdir/tests/programs/cases
 ephemeral=/proc/sys/net/ipv4/ip_local_port_range
 
@@ -35,7 +36,7 @@ stop_servers()
 # client NAME ARGUMENT...: sets the array command.  No cached bytecode in the sources, nothing of the site.
 client()
 {
-	command=(/usr/bin/python3 -BES "$cases/$1.py" "${@:2}")
+	command=("$python" -BES "$cases/$1.py" "${@:2}")
 	command=("${command[@]/#@/$port}")
 }
 
