@@ -6,6 +6,7 @@
 #include <stdarg.h>
 #include <stdio.h>
 #include <string.h>
+#include <sys/auxv.h>
 
 static const char usage[] =
 	"Usage: fakebind --os NAME|FILE [OPTION]... [--] COMMAND [ARGUMENT]...\n"
@@ -105,6 +106,11 @@ static int no_such_command(const char *word)
 
 int main(int argc, char **argv)
 {
+	/* It runs whatever it is told to, with the library it is told to. */
+	if (getauxval(AT_SECURE)) {
+		complain("refuses to be setuid, setgid or to have file capabilities");
+		return EXIT_OURS;
+	}
 	if (argc < 2) {
 		fputs(usage, stderr);
 		return EXIT_OURS;

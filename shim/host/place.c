@@ -30,12 +30,19 @@ static const char *check(const char *path, bool *others)
 	return NULL;
 }
 
+/* Whoever can rename what is in it could put another directory in place of the one that was checked. */
+static bool is_private(const char *runtime)
+{
+	struct stat status;
+	return runtime[0] == '/' && !stat(runtime, &status) && status.st_uid == geteuid() && !(status.st_mode & 022);
+}
+
 const char *place_directory(const char *runtime, char *buffer, size_t size)
 {
 	const char *problem = "path too long";
 	int saved = errno;
 	bool others;
-	if (runtime && runtime[0] == '/' && (size_t)snprintf(buffer, size, "%s/fakebind", runtime) < size)
+	if (runtime && is_private(runtime) && (size_t)snprintf(buffer, size, "%s/fakebind", runtime) < size)
 		problem = check(buffer, &others);
 	/* A runtime directory that is gone or not ours (su, sudo) is no reason to stop. */
 	for (unsigned number = 0; problem && number < CANDIDATES; number++) {
