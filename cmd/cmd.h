@@ -3,6 +3,8 @@
 #ifndef FAKEBIND_CMD_H
 #define FAKEBIND_CMD_H
 
+#include <link.h>
+
 #include "shim/rules/rules.h"
 
 /* Exit statuses of the launcher itself, as env(1) has them; every other one is the program's. */
@@ -15,6 +17,7 @@ int run_main(int argc, char **argv);
 int profiles_main(int argc, char **argv);
 int play_main(int argc, char **argv);
 int compare_main(int argc, char **argv);
+int doctor_main(int argc, char **argv);
 int end_main(int argc, char **argv);
 int ls_main(int argc, char **argv);
 int sessions_main(int argc, char **argv);
@@ -43,6 +46,14 @@ struct target {
 /* Looks command up as execvp(3) does and reads its ELF headers, through #! lines.  0: the library will
  * reach it; else an exit status, after an error that says why not. */
 int target_inspect(const char *command, struct target *);
+/* What execvp(3) would run for command; 0, or an exit status after an error. */
+int target_resolve(const char *command, char *path, size_t size);
+/* The interpreter of a script and its argument, both of that size: what a #! line names, else /bin/sh, as execvp(3) has it. */
+struct image;
+void target_interpreter(const struct image *script, char *path, size_t size, char *argument);
+#define TARGET_WHY 256
+/* Can the library not be loaded into this program?  why: "is ...: ...". */
+bool target_is_out_of_reach(const struct image *, const ElfW(Ehdr) *, char why[TARGET_WHY]);
 /* Can path be preloaded into such programs?  False after an error that says why not.  version: "" if it has none. */
 #define LIBRARY_VERSION 64
 bool target_is_library(const char *path, char version[LIBRARY_VERSION]);

@@ -20,6 +20,7 @@ static const char usage[] =
 	"       fakebind sessions [--json]\n"
 	"       fakebind end NAME [--force]\n"
 	"       fakebind expire [PORT] [--session NAME]\n"
+	"       fakebind doctor [--json] COMMAND [ARGUMENT]...\n"
 	"\n"
 	"Runs an unmodified COMMAND so that bind, listen, SO_REUSEADDR, SO_REUSEPORT and\n"
 	"TIME_WAIT behave as on another system.\n"
@@ -47,6 +48,7 @@ static const struct command {
 } commands[] = {
 	{ "atlas", atlas_main },
 	{ "compare", compare_main },
+	{ "doctor", doctor_main },
 	{ "end", end_main },
 	{ "ls", ls_main },
 	{ "expire", expire_main },

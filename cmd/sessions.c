@@ -28,7 +28,8 @@ bool sessions_directory(char *directory, size_t size)
 	const char *problem = place_directory(getenv("XDG_RUNTIME_DIR"), directory, size);
 
 	if (problem)
-		complain("%s: %s", directory, problem);
+		complain("%s: %s; XDG_RUNTIME_DIR=DIRECTORY names another place, a directory of yours that nobody else may write",
+			 directory, problem);
 	return problem == NULL;
 }
 
