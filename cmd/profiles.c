@@ -271,13 +271,26 @@ static int show_one(const char *name, bool json)
 	return finish_output();
 }
 
+static const char help[] =
+	"Usage: fakebind profiles [--json]\n"
+	"       fakebind profiles show NAME|FILE [--json]\n"
+	"\n"
+	"Lists the systems, each with its evidence, or shows all that is known of one.\n"
+	"\n"
+	"      --json   for programs\n"
+	"  -h, --help   show this text\n";
+
 int profiles_main(int argc, char **argv)
 {
-	static const struct option options[] = { { "json", no_argument, NULL, 'j' }, { NULL, 0, NULL, 0 } };
+	static const struct option options[] = { { "json", no_argument, NULL, 'j' }, { "help", no_argument, NULL, 'h' }, { NULL, 0, NULL, 0 } };
 	bool json = false, right = true;
 	int letter;
 
-	while ((letter = getopt_long(argc, argv, "", options, NULL)) != -1) {
+	while ((letter = getopt_long(argc, argv, "h", options, NULL)) != -1) {
+		if (letter == 'h') {
+			fputs(help, stdout);
+			return finish_output();
+		}
 		json |= letter == 'j';
 		right &= letter == 'j';
 	}
