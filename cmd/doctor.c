@@ -22,6 +22,7 @@
 #include "doctor.h"
 #include "fakebind.h"
 #include "shim/host/place.h"
+#include "terminal.h"
 
 #define PATH_SIZE 4096
 #define DEPTH 8 /* wrappers and scripts of wrappers */
@@ -378,8 +379,7 @@ static bool leaks(const struct report *report)
 static void print_table(const struct report *report)
 {
 	static const char *const colours[] = { "\033[32m", "\033[33m", "\033[31m" };
-	const char *term = getenv("TERM"), *no_colour = getenv("NO_COLOR");
-	bool colour = isatty(1) && !(no_colour && *no_colour) && !(term && !strcmp(term, "dumb"));
+	bool colour = terminal_colours();
 
 	for (size_t i = 0; i < report->count; i++) {
 		const struct finding *finding = &report->findings[i];
