@@ -47,7 +47,7 @@ static int by_cookie(const void *left, const void *right)
 
 void kernel_read(struct kernel *kernel)
 {
-	*kernel = (struct kernel){ .netns = ask_netns() };
+	*kernel = (struct kernel){ .netns = ask_own_netns() };
 	kernel->known = diag_dump(PROTOCOL_TCP, 0, DIAG_ALL, take, kernel) >= 0 && diag_dump(PROTOCOL_UDP, 0, DIAG_ALL, take, kernel) >= 0;
 	if (kernel->count)
 		qsort(kernel->sockets, kernel->count, sizeof(*kernel->sockets), by_cookie);

@@ -109,10 +109,22 @@ static void bound(struct decision *d)
 	claim_anchor(&d->claim, claim_bucket(PROTOCOL_UDP, 0));
 }
 
+/* The socket was bound already, through a duplicate of the descriptor or by another process that has it. */
+static bool is_own_socket(const struct decision *d)
+{
+	const struct verdict *verdict = &d->verdict;
+	return verdict->blamed && !holder_is_memory(verdict->holder.state) && verdict->holder.cookie == d->claim.cookie;
+}
+
 /* The rules refuse.  The host is asked all the same, with its options off: errors of the arguments come
  * before a conflict, and it knows them in the right order. */
 static int refused(struct decision *d, const struct address *address)
 {
+	if (!session.mirror && is_own_socket(d)) {
+		registry_abandon(&session.registry, &d->turn);
+		slot_fresh(d->fd);
+		return engine_bind(d->fd, address->given, address->length);
+	}
 	/* A profile that is stricter than the host may blame a socket that the host does not mind. */
 	bool minds = session.mirror && (!session.stricter || !d->verdict.blamed || linux_overlaps(&d->claim, &d->verdict.holder));
 	int result = minds ? permit_plain_bind(d->fd, &d->claim, address->given, address->length) : -1;

@@ -155,11 +155,11 @@ static bool is_proven_gone(const struct decision *d, const struct holder *holder
 	       linux_overlaps(&d->claim, holder) && (!session.stricter || covers(&d->claim, holder));
 }
 
-/* A mirrored host needs no record of what this very process closed: if a child still has it, the host
- * knows.  Our descriptor tells, and its number may be the claim's own by now. */
+/* A mirrored host is not asked about what this very process closed: if a child still has it, the host refuses.
+ * Our descriptor tells, and its number may be the claim's own by now. */
 static bool closed_by_us(const struct decision *d, const struct holder *holder)
 {
-	if (!session.mirror || holder->pid != own_pid() || holder->options & OPTION_SHARED || holder->fd < 0)
+	if (!session.mirror || d->host_refused || holder->pid != own_pid() || holder->options & OPTION_SHARED || holder->fd < 0)
 		return false;
 	return holder->fd == d->fd ? holder->cookie != d->claim.cookie : ask_cookie(holder->fd) != holder->cookie;
 }
@@ -171,6 +171,14 @@ static bool forget(const struct holder *gone)
 	if ((!session.mirror || session.beyond_host) && gone->state == STATE_LISTENING)
 		return registry_update(&session.registry, gone->reference, STATE_DEAD, gone->options);
 	return registry_remove(&session.registry, gone->reference);
+}
+
+/* One is kept until the host has allowed the claim: if it refuses, that one is to be named. */
+static void forget_closed(struct decision *d)
+{
+	struct holder gone;
+	if (d->closed && registry_get(&session.registry, d->closed, &gone))
+		forget(&gone);
 }
 
 static void judge_by(struct decision *d, const struct facts *facts, const struct memory *memory, struct walk *walk)
@@ -185,8 +193,12 @@ static void judge_by(struct decision *d, const struct facts *facts, const struct
 	registry_first(&session.registry, d->bucket, d->turn.record, &cursor);
 	while (registry_next(&session.registry, &cursor, &holder, &doubtful)) {
 		const struct holder *fact = fact_of(facts, &holder);
-		if (doubtful && closed_by_us(d, &holder) && forget(&holder))
+		if (doubtful && closed_by_us(d, &holder)) {
+			if (d->closed != holder.reference)
+				forget_closed(d);
+			d->closed = holder.reference;
 			continue;
+		}
 		d->met = true;
 		d->doubtful += doubtful;
 		if (holder.state == STATE_DEAD) /* remembered for its children only: forget() */
@@ -290,7 +302,9 @@ static bool look_at_blamed(struct decision *d, struct facts *facts)
 	case FOUND_THERE:
 		facts->of[facts->count++] = holder;
 		return true;
-	default:
+	default: /* a plain bind can tell */
+		registry_let_go(&session.registry, holder.reference);
+		d->unknown = true;
 		return false;
 	}
 }
@@ -319,6 +333,15 @@ static void forget_all(struct decision *d)
 			registry_remove(&session.registry, holder.reference);
 }
 
+static void consider_probe(struct decision *d, const struct facts *none, struct walk *walk)
+{
+	if (!d->verdict.error || !d->verdict.blamed)
+		return;
+	d->probe = true;
+	judge_bucket(d, none, walk);
+	d->probe = d->verdict.error == 0;
+}
+
 void decide_bind(struct decision *d)
 {
 	struct facts none;
@@ -328,15 +351,14 @@ void decide_bind(struct decision *d)
 	judge_bucket(d, &none, &walk);
 	if (d->verdict.error == 0 && !forgot(d, &walk))
 		return;
-	if (d->verdict.error && d->verdict.blamed) {
-		d->probe = true;
-		judge_bucket(d, &none, &walk);
-		d->probe = d->verdict.error == 0;
-		if (!d->probe && session.stricter)
-			forget_all(d);
-	}
-	if (!d->probe)
-		decide(d);
+	consider_probe(d, &none, &walk);
+	if (d->probe)
+		return;
+	if (d->verdict.error && session.stricter)
+		forget_all(d);
+	decide(d);
+	if (d->unknown)
+		consider_probe(d, &none, &walk);
 }
 
 /* ---- forgetting ---- */
@@ -347,6 +369,7 @@ void decide_sweep(struct decision *d)
 	struct cursor cursor;
 	bool doubtful;
 	unsigned left = 0;
+	forget_closed(d);
 	if (!d->met || (!d->plain && d->doubtful <= TOLERATED))
 		return;
 	registry_first(&session.registry, d->bucket, d->turn.record, &cursor);
@@ -406,10 +429,15 @@ static bool suspect(void *context, const struct diag_socket *socket)
 void decide_host_refused(struct decision *d, int error)
 {
 	struct suspects suspects = { .d = d };
-	d->verdict = (struct verdict){ .rule = &rule_host };
-	d->verdict.error = session.profile->family->error(session.profile, d->call, error);
+	struct verdict refused = { .rule = &rule_host };
+	refused.error = session.profile->family->error(session.profile, d->call, error);
+	d->verdict = refused;
 	if (error != EADDRINUSE || session.explain == EXPLAIN_NOTHING)
 		return;
+	d->host_refused = true;
+	if (d->closed && (decide(d), d->verdict.error))
+		return;
+	d->verdict = refused;
 	if (diag_dump(d->claim.protocol, d->claim.port, DIAG_ALL, suspect, &suspects) < 0)
 		return;
 	if (!suspects.any)
@@ -421,7 +449,7 @@ void decide_host_refused(struct decision *d, int error)
 	struct holder *blame = &suspects.blame;
 	bool registered = blame->pid != 0;
 	if (!registered)
-		blame->pid = ask_owner_of_inode(suspects.inode, &blame->fd);
+		blame->pid = ask_owner_of_inode(suspects.inode, 0, &blame->fd);
 	d->verdict.blamed = true;
 	d->verdict.holder = *blame;
 	d->strange = !registered;
@@ -461,15 +489,16 @@ void decide_lend(const struct decision *d, bool permissive)
 
 /* ---- saying it ---- */
 
-/* The process that bound it has ended: whoever has the socket now is to be named. */
+/* The process that bound it has closed it or ended: whoever has the socket now is to be named. */
 static void find_heir(struct holder *holder)
 {
 	struct search search = { .cookie = holder->cookie };
-	if (!holder->reference || registry_owner_alive(&session.registry, holder->reference))
-		return;
 	diag_dump(holder->protocol, holder->port, DIAG_ALL, match_cookie, &search);
-	holder->fd = -1;
-	holder->pid = ask_owner_of_inode(search.inode, &holder->fd);
+	uint32_t heir = ask_owner_of_inode(search.inode, holder->pid, &holder->fd);
+	if (!heir)
+		holder->fd = -1; /* on its way (SCM_RIGHTS), or /proc does not tell */
+	if (heir || !registry_owner_alive(&session.registry, holder->reference))
+		holder->pid = heir;
 }
 
 void decide_explain(struct decision *d, int error)
@@ -483,7 +512,7 @@ void decide_explain(struct decision *d, int error)
 		return;
 	e.pid = own_pid();
 	ask_program(e.pid, e.program);
-	if (d->verdict.blamed)
+	if (d->verdict.blamed && !holder_is_memory(d->verdict.holder.state))
 		find_heir(&d->verdict.holder);
 	if (d->verdict.blamed && d->verdict.holder.pid)
 		ask_program(d->verdict.holder.pid, e.holder_program);

@@ -15,12 +15,14 @@ struct decision {
 	uint32_t bucket;
 	struct turn turn;
 	struct verdict verdict;
+	reference closed; /* a holder passed over, for this process closed it: the host knows whether others have it */
 	bool met;     /* somebody has a record in the bucket */
 	unsigned doubtful; /* how many of them are */
 	bool decided; /* from the arguments alone */
 	bool host_refused;
 	bool unseen;  /* refused for somebody whom only the kernel knows */
 	bool probe;   /* refused only if a doubtful holder is still there: a plain bind tells */
+	bool unknown; /* the kernel does not tell whether a holder is still there */
 	bool plain;   /* the host bound it with no option set: nobody overlaps */
 	bool outside; /* refused by the host for somebody the registry does not know */
 	bool strange; /* the holder's options are not known */

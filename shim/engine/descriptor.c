@@ -4,6 +4,7 @@
 #include <errno.h>
 #include <netinet/in.h>
 #include <linux/close_range.h>
+#include <sched.h>
 
 #include "../host/real.h"
 #include "claim.h"
@@ -66,6 +67,20 @@ void engine_duplicated(int fd, int made)
 			session_stderr();
 	}
 	errno = saved;
+}
+
+int engine_unshare(int flags)
+{
+	if (session.profile && flags & CLONE_NEWNET)
+		slots_moved();
+	return real.unshare(flags);
+}
+
+int engine_setns(int fd, int type)
+{
+	if (session.profile)
+		slots_moved();
+	return real.setns(fd, type);
 }
 
 int engine_dup(int fd)

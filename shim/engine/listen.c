@@ -138,9 +138,9 @@ int engine_listen(int fd, int backlog)
 	if (slot->protocol == PROTOCOL_UDP && session.mirror)
 		return real.listen(fd, backlog);
 	claim_socket(&d, CALL_LISTEN, fd, slot);
-	/* A record that is gone although the slot names it: a duplicate's change moved it. */
+	/* A duplicate of the descriptor bound it, or made a change that moved the record. */
 	bool known = slot->record && registry_get(&session.registry, slot->record, &d.claim);
-	if (slot->record && !known && slot_refresh(fd, &own, &slot))
+	if (!known && ask_name(fd, &d.claim) == 0 && d.claim.port != 0 && slot_refresh(fd, &own, &slot))
 		known = slot->record && registry_get(&session.registry, slot->record, &d.claim);
 	if (known && session.mirror && d.claim.state == STATE_LISTENING)
 		return real.listen(fd, backlog); /* only the backlog changes */

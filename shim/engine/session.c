@@ -249,7 +249,7 @@ void session_start(void)
 	if (!path)
 		return;
 	int saved = errno;
-	enum registry_error error = registry_open(&session.registry, path, system, ask_netns());
+	enum registry_error error = registry_open(&session.registry, path, system, 0);
 	const char *text = error == REGISTRY_SYSTEM ? strerror(errno) : registry_error_text(error);
 	errno = saved;
 	if (error != REGISTRY_OK) {

@@ -56,6 +56,23 @@ static bool is_tracked(int domain, int protocol)
 	return (domain == AF_INET || domain == AF_INET6) && (protocol == IPPROTO_TCP || protocol == IPPROTO_UDP);
 }
 
+/* The pid, and whether mark_new() has asked, on a page that the kernel empties in a fork child (MADV_WIPEONFORK,
+ * Linux >= 4.14), but not in a vfork child, which has its parent's memory. */
+static uint32_t *pid_page(void)
+{
+	static _Atomic(uint32_t *) page;
+	uint32_t *mine = page;
+	if (!mine) {
+		mine = mmap(NULL, 4096, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
+		if (mine == MAP_FAILED || madvise(mine, 4096, MADV_WIPEONFORK) < 0)
+			return NULL;
+		page = mine;
+	}
+	if (*mine == 0)
+		*mine = (uint32_t)raw_call(SYS_getpid, 0);
+	return mine;
+}
+
 /* What the system gives a new socket; IPV6_V6ONLY is the one that the host must have as well. */
 static uint32_t fresh_options(int fd, int domain, int protocol)
 {
@@ -74,9 +91,57 @@ static void set_reuseaddr(int fd)
 	errno = saved;
 }
 
+static _Atomic bool moved; /* not all sockets of this process are of session.registry.netns */
+
+/* The namespace of the first socket is session.registry.netns; those of others are marked. */
+static uint32_t mark_elsewhere(int fd)
+{
+	uint64_t netns = ask_netns(fd);
+	if (!session.registry.netns)
+		session.registry.netns = netns;
+	if (netns == session.registry.netns)
+		return 0;
+	moved = true;
+	return SLOT_ELSEWHERE;
+}
+
+/* The first new socket of each process is asked, for clone() may have moved it; and each one after unshare() and
+ * setns(), which move one thread only. */
+static uint32_t mark_new(int fd)
+{
+	uint32_t *page = pid_page();
+	if (!moved && (!page || page[1]))
+		return 0;
+	if (page)
+		page[1] = true;
+	return mark_elsewhere(fd);
+}
+
+/* A socket that came from elsewhere need not be of the namespace this process is in. */
+static uint32_t mark_known(int fd)
+{
+	if (!session.registry.netns)
+		session.registry.netns = ask_own_netns();
+	return mark_elsewhere(fd);
+}
+
+void slots_moved(void)
+{
+	moved = true;
+}
+
+void slot_enter(int fd, const struct slot *slot)
+{
+	if (!moved)
+		return;
+	uint64_t netns = slot->flags & SLOT_ELSEWHERE ? ask_netns(fd) : session.registry.netns;
+	registry_about(netns);
+	ask_about(netns);
+}
+
 void slot_socket(int fd, int domain, int protocol)
 {
-	if (!is_tracked(domain, protocol)) {
+	if (fd < 0 || !is_tracked(domain, protocol)) {
 		slot_fresh(fd);
 		return;
 	}
@@ -84,7 +149,7 @@ void slot_socket(int fd, int domain, int protocol)
 				  .cookie = session.mirror ? 0 : ask_cookie(fd),
 				  .options = session.options | fresh_options(fd, domain, protocol),
 				  .protocol = protocol == IPPROTO_TCP ? PROTOCOL_TCP : PROTOCOL_UDP,
-				  .flags = SLOT_SOCKET });
+				  .flags = SLOT_SOCKET | mark_new(fd) });
 	if (session.reuseaddr == REUSEADDR_ON)
 		set_reuseaddr(fd);
 }
@@ -150,7 +215,8 @@ static bool from_kernel(int fd, struct slot *slot)
 		return false;
 	slot->domain = (uint8_t)domain;
 	slot->protocol = protocol == IPPROTO_TCP ? PROTOCOL_TCP : PROTOCOL_UDP;
-	slot->flags = SLOT_SOCKET | SLOT_DEVICE;
+	slot->flags = SLOT_SOCKET | SLOT_DEVICE | mark_known(fd);
+	slot_enter(fd, slot);
 	slot->cookie = ask_cookie(fd);
 	slot->options = session.options;
 	if (session.mirror && ask_option(fd, SOL_SOCKET, SO_REUSEADDR) > 0)
@@ -190,25 +256,9 @@ bool slot_identify(int fd, struct slot *own, struct slot **found)
 	/* A mirrored host answers rightly whatever the number is now; else the profile would. */
 	if (!slot_used(slot) || (!session.mirror && slot->cookie != ask_cookie(fd)))
 		return slot_refresh(fd, own, found);
+	slot_enter(fd, slot);
 	*found = slot;
 	return true;
-}
-
-/* The pid on a page that the kernel empties in a fork child (MADV_WIPEONFORK, Linux >= 4.14), but not in a
- * vfork child, which has its parent's memory. */
-static uint32_t *pid_page(void)
-{
-	static _Atomic(uint32_t *) page;
-	uint32_t *mine = page;
-	if (!mine) {
-		mine = mmap(NULL, 4096, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
-		if (mine == MAP_FAILED || madvise(mine, 4096, MADV_WIPEONFORK) < 0)
-			return NULL;
-		page = mine;
-	}
-	if (*mine == 0)
-		*mine = (uint32_t)raw_call(SYS_getpid, 0);
-	return mine;
 }
 
 uint32_t own_pid(void)

@@ -16,6 +16,7 @@
 #define SLOT_AUTOBOUND 0x4u /* listen() chose its port */
 #define SLOT_CONNECTED 0x8u /* kept for permissive profiles only */
 #define SLOT_DEAD 0x10u     /* the system has ended it: STATE_DEAD */
+#define SLOT_ELSEWHERE 0x20u /* of another network namespace than session.registry.netns */
 
 struct slot {
 	uint64_t cookie;  /* 0: not asked yet */
@@ -42,11 +43,16 @@ void slot_copy(int from, int to);
 /* The socket behind fd: from the cache, else from the kernel.  False: not a TCP or UDP socket.
  * The result may be `own` (when the cache has no place) or the slot itself. */
 bool slot_identify(int fd, struct slot *own, struct slot **found);
+/* The registry and the host are asked about this socket from now on; slot_identify() does it. */
+void slot_enter(int fd, const struct slot *);
 /* Throw away what is cached and ask again. */
 bool slot_refresh(int fd, struct slot *own, struct slot **found);
 
 /* This process; in a vfork child its parent.  No system call after the first. */
 uint32_t own_pid(void);
+
+/* unshare() or setns() was called: new sockets may be of another network namespace than those before. */
+void slots_moved(void);
 
 /* A vfork child shares our memory but not our descriptors. */
 bool in_vfork_child(void);

@@ -212,6 +212,7 @@ uint16_t unseen_closing(int fd)
 		return 0;
 	if (holder.protocol != PROTOCOL_TCP || slot->cookie != ask_cookie(fd))
 		return 0;
+	slot_enter(fd, slot);
 	update(&holder, STATE_ENDED);
 	return holder.port;
 }

@@ -16,6 +16,9 @@
 #ifndef SO_COOKIE
 #define SO_COOKIE 57
 #endif
+#ifndef SO_NETNS_COOKIE
+#define SO_NETNS_COOKIE 71
+#endif
 
 static int get(int fd, int level, int name, void *value, socklen_t length)
 {
@@ -95,11 +98,39 @@ uint32_t ask_caller(void)
 	return (uint32_t)raw_call(SYS_geteuid, 0);
 }
 
-uint64_t ask_netns(void)
+uint64_t ask_netns(int fd)
 {
+	uint64_t cookie = 0;
 	struct raw_statx status;
-	long result = raw_call(SYS_statx, AT_FDCWD, (long)"/proc/self/ns/net", 0, RAW_STATX_BASIC, (long)&status);
+	if (get(fd, SOL_SOCKET, SO_NETNS_COOKIE, &cookie, sizeof cookie) == 0)
+		return cookie;
+	long result = raw_call(SYS_statx, AT_FDCWD, (long)"/proc/thread-self/ns/net", 0, RAW_STATX_BASIC, (long)&status);
 	return result < 0 ? 0 : status.ino;
+}
+
+uint64_t ask_own_netns(void)
+{
+	long fd = raw_call(SYS_socket, AF_UNIX, SOCK_DGRAM | SOCK_CLOEXEC);
+	uint64_t netns = fd < 0 ? 0 : ask_netns((int)fd);
+	if (fd >= 0)
+		raw_call(SYS_close, fd);
+	return netns;
+}
+
+static _Thread_local __attribute__((tls_model("initial-exec"))) uint64_t wanted;
+
+void ask_about(uint64_t netns)
+{
+	wanted = netns;
+}
+
+long ask_socket(int domain, int type, int protocol)
+{
+	long fd = raw_call(SYS_socket, domain, type | SOCK_CLOEXEC, protocol);
+	if (fd < 0 || !wanted || ask_netns((int)fd) == wanted)
+		return fd;
+	raw_call(SYS_close, fd);
+	return -EXDEV;
 }
 
 static uintptr_t stack_end;
@@ -230,14 +261,17 @@ static bool link_is(const char *directory, uint32_t name, const char *wanted)
 	return strcmp(target, wanted) == 0;
 }
 
-uint32_t ask_owner_of_inode(uint32_t inode, int *fd)
+uint32_t ask_owner_of_inode(uint32_t inode, uint32_t likely, int *fd)
 {
 	char wanted[32], directory[32];
 	struct listing processes, descriptors;
 	uint32_t pid, number;
+	strcpy(put_number(stpcpy(wanted, "socket:["), inode), "]");
+	strcpy(put_number(stpcpy(directory, "/proc/"), likely), "/fd");
+	if (likely && link_is(directory, (uint32_t)*fd, wanted))
+		return likely;
 	if (inode == 0 || !listing_open(&processes, "/proc"))
 		return 0;
-	strcpy(put_number(stpcpy(wanted, "socket:["), inode), "]");
 	while (listing_next(&processes, &pid)) {
 		strcpy(put_number(stpcpy(directory, "/proc/"), pid), "/fd");
 		if (!listing_open(&descriptors, directory))

@@ -14,6 +14,7 @@
 #include <sys/syscall.h>
 #include <sys/utsname.h>
 
+#include "ask.h"
 #include "raw.h"
 
 #ifndef INET_DIAG_SKV6ONLY
@@ -148,7 +149,7 @@ int diag_dump(enum protocol protocol, uint16_t port, enum diag_what what, bool (
 	int result = 0;
 	for (size_t i = 0; result == 0 && i < sizeof families; i++) {
 		/* A socket for each: an abandoned dump must not leave answers for the next. */
-		long netlink = raw_call(SYS_socket, AF_NETLINK, SOCK_RAW | SOCK_CLOEXEC, NETLINK_SOCK_DIAG);
+		long netlink = ask_socket(AF_NETLINK, SOCK_RAW, NETLINK_SOCK_DIAG);
 		if (netlink < 0)
 			return (int)netlink;
 		result = ask(netlink, protocol, families[i], port, what);

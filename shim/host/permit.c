@@ -67,13 +67,13 @@ bool permit_port_is_free(enum protocol protocol, uint16_t port)
 {
 	struct sockaddr_in6 any6 = { .sin6_family = AF_INET6, .sin6_port = htons(port) };
 	struct sockaddr_in any4 = { .sin_family = AF_INET, .sin_port = htons(port) };
-	int type = (protocol == PROTOCOL_TCP ? SOCK_STREAM : SOCK_DGRAM) | SOCK_CLOEXEC;
-	long fd = raw_call(SYS_socket, AF_INET6, type, 0), result;
+	int type = protocol == PROTOCOL_TCP ? SOCK_STREAM : SOCK_DGRAM;
+	long fd = ask_socket(AF_INET6, type, 0), result;
 	if (fd >= 0) {
 		tell_option((int)fd, IPPROTO_IPV6, IPV6_V6ONLY, 0);
 		result = raw_call(SYS_bind, fd, (long)&any6, sizeof any6);
 	} else { /* a kernel without IPv6 */
-		fd = raw_call(SYS_socket, AF_INET, type, 0);
+		fd = ask_socket(AF_INET, type, 0);
 		result = fd < 0 ? fd : raw_call(SYS_bind, fd, (long)&any4, sizeof any4);
 	}
 	if (fd >= 0)
@@ -87,7 +87,7 @@ bool permit_is_foreign(const struct holder *claim)
 	struct sockaddr_in v4 = { .sin_family = AF_INET };
 	bool ipv4 = claim->domain == AF_INET;
 	memcpy(ipv4 ? (void *)&v4.sin_addr : (void *)&v6.sin6_addr, claim->address, ipv4 ? 4 : 16);
-	long fd = raw_call(SYS_socket, claim->domain, SOCK_DGRAM | SOCK_CLOEXEC, 0);
+	long fd = ask_socket(claim->domain, SOCK_DGRAM, 0);
 	if (fd < 0)
 		return false;
 	long result = raw_call(SYS_bind, fd, ipv4 ? (long)&v4 : (long)&v6, ipv4 ? sizeof v4 : sizeof v6);
@@ -101,7 +101,7 @@ void permit_replace(int fd)
 	int domain = ask_option(fd, SOL_SOCKET, SO_DOMAIN), type = ask_option(fd, SOL_SOCKET, SO_TYPE);
 	if (status < 0 || flags < 0 || domain < 0 || type < 0)
 		return;
-	long fresh = raw_call(SYS_socket, domain, type | (status & O_NONBLOCK ? SOCK_NONBLOCK : 0), 0);
+	long fresh = ask_socket(domain, type | (status & O_NONBLOCK ? SOCK_NONBLOCK : 0), 0);
 	if (fresh < 0)
 		return;
 	raw_call(SYS_dup3, fresh, fd, flags & FD_CLOEXEC ? O_CLOEXEC : 0);

@@ -70,6 +70,8 @@ EXPORT long syscall(long number, ...)
 	case SYS_dup2: return engine_dup2((int)a[0], (int)a[1]);
 #endif
 	case SYS_dup3: return engine_dup3((int)a[0], (int)a[1], (int)a[2]);
+	case SYS_unshare: return engine_unshare((int)a[0]);
+	case SYS_setns: return engine_setns((int)a[0], (int)a[1]);
 	case SYS_fcntl: return duplicate((int)a[0], (int)a[1], (void *)a[2]);
 	default: return real.syscall(number, a[0], a[1], a[2], a[3], a[4], a[5]);
 	}

@@ -19,6 +19,13 @@ void registry_point(enum registry_point);
 #define registry_point(point) ((void)0)
 #endif
 
+extern _Thread_local __attribute__((tls_model("initial-exec"))) uint64_t registry_netns; /* registry_about() */
+
+static inline uint64_t netns_of(const struct registry *registry)
+{
+	return registry_netns ? registry_netns : registry->netns;
+}
+
 /* map.c: is there memory behind a unit?  Touching a hole of a full file system would be SIGBUS, even to read, and
  * the file may lie; so each process asks the kernel once for each unit and believes only that. */
 extern struct populated {

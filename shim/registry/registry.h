@@ -19,7 +19,7 @@ typedef uint64_t reference;
 
 struct registry {
 	struct layout *map; /* NULL: not open */
-	uint64_t netns;     /* of this process's sockets; holders of other namespaces are never shown */
+	uint64_t netns;     /* of this process's sockets, or as registry_about() says */
 };
 
 enum registry_error {
@@ -39,6 +39,9 @@ enum registry_error registry_open(struct registry *, const char *path, const cha
 enum registry_error registry_read(struct registry *, const char *path, uint64_t netns, char system[REGISTRY_SYSTEM_MAX]);
 #define REGISTRY_FILE_SIZE 0x2484000 /* of this version */
 void registry_close(struct registry *);
+/* From now on this thread's calls are about a socket of that network namespace; 0: of registry.netns.  Holders of other
+ * namespaces are never shown. */
+void registry_about(uint64_t netns);
 const char *registry_error_text(enum registry_error);
 
 /* ---- deciding ---- */

@@ -11,6 +11,13 @@
 #define SWEEP 64       /* records looked at for one claim when all numbers were handed out */
 #define SWEEP_CHAIN 4096
 
+_Thread_local uint64_t registry_netns;
+
+void registry_about(uint64_t netns)
+{
+	registry_netns = netns;
+}
+
 static void put32(word32 *field, uint32_t value) { atomic_store_explicit(field, value, memory_order_release); }
 static void put64(word64 *field, uint64_t value) { atomic_store_explicit(field, value, memory_order_release); }
 static uint32_t get32(word32 *field) { return atomic_load_explicit(field, memory_order_acquire); }
@@ -372,7 +379,7 @@ static bool show(struct registry *registry, uint32_t bucket, uint32_t number, st
 			return false;
 		*seen = word;
 		if (read_fields(record, number, word, holder, &netns))
-			return netns == registry->netns;
+			return netns == netns_of(registry);
 	}
 	return false;
 }
@@ -430,7 +437,7 @@ void registry_memory(struct registry *registry, uint32_t bucket, struct memory *
 	if (!record)
 		return;
 	word = get64(&record->word);
-	if (!read_fields(record, family_record(family), word, source, &netns) || netns != registry->netns)
+	if (!read_fields(record, family_record(family), word, source, &netns) || netns != netns_of(registry))
 		return;
 	source->state = STATE_BOUND;
 	source->options = family_options(family);
@@ -478,7 +485,7 @@ reference registry_keep(struct registry *registry, uint32_t bucket, const struct
 		return 0;
 	if (!(owner = process_self(map, &pid)) || !(number = table_claim(map, bucket, owner, kept->options, &claim)))
 		return 0;
-	table_fill(&map->record[number], kept, registry->netns, pid);
+	table_fill(&map->record[number], kept, netns_of(registry), pid);
 	put64(&map->record[number].ticket, atomic_fetch_add(&map->bucket[bucket].ticket, 1) + 1);
 	word = word_make(word_generation(claim), owner, kept->state, kept->options, PHASE_LIVE);
 	return atomic_compare_exchange_strong(&map->record[number].word, &claim, word) ? reference_make(word, number) : 0;

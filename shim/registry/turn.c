@@ -249,7 +249,7 @@ void registry_claim(struct registry *registry, uint32_t bucket, const struct hol
 		return;
 	if (!(owner = process_self(map, &pid)) || !(turn->record = table_claim(map, bucket, owner, claim->options, &turn->claim)))
 		return;
-	table_fill(record_at(map, turn->record), claim, registry->netns, pid);
+	table_fill(record_at(map, turn->record), claim, netns_of(registry), pid);
 	begin(registry, owner, turn);
 }
 
@@ -320,7 +320,7 @@ static void change_fields(struct registry *registry, struct turn *turn, const st
 		turn->live = false;
 		record = record_at(registry->map, number);
 	}
-	table_fill(record, as, registry->netns, pid);
+	table_fill(record, as, netns_of(registry), pid);
 	atomic_store(&record->ticket, ticket);
 }
 
@@ -395,7 +395,7 @@ void registry_forget(struct registry *registry, struct turn *turn)
 		return;
 	family = atomic_load(&bucket->family);
 	source = record_at(registry->map, family_record(family));
-	if (source && atomic_load(&source->netns) != registry->netns)
+	if (source && atomic_load(&source->netns) != netns_of(registry))
 		return;
 	atomic_compare_exchange_strong(&bucket->family, &family, family_make(family_sequence(family) + 1, 0, 0, 0));
 }

@@ -471,6 +471,16 @@ Test(registry, holders_of_other_namespaces_are_hidden)
 	cr_assert(eq(u32, memory.flags, 0));
 	cr_assert(registry_scan(&other, &scan, &found, &in_doubt, &netns));
 	cr_assert(eq(u64, netns, NETNS));
+
+	registry_about(NETNS);
+	cr_assert(ne(u64, registry_find(&other, PORT, 1, &found), 0));
+	bind_one(PORT, 2, MEMORY_CLAIM, 3);
+	registry_about(NETNS + 1);
+	cr_assert(eq(u64, registry_find(&registry, PORT, 1, &found), 0));
+	bind_one(PORT, 3, MEMORY_KEEP, 0);
+	registry_about(0);
+	cr_assert(ne(u64, registry_find(&registry, PORT, 2, &found), 0));
+	cr_assert(eq(u64, registry_find(&registry, PORT, 3, &found), 0));
 }
 
 Test(registry, order_is_that_of_the_binds)
