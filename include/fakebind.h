@@ -20,6 +20,10 @@
 /* "1": one line on stderr for each refusal; "all": for each decision; "0" or not set: silence. */
 #define FAKEBIND_ENV_EXPLAIN "FAKEBIND_EXPLAIN"
 
+/* Absolute path of a file to which every call that decides who has a port is appended, a line of JSON each:
+ * fakebind-log(5). */
+#define FAKEBIND_ENV_LOG "FAKEBIND_LOG"
+
 /* "1": the machine's loopback interface has 127.0.0.2 and its like, as if somebody had added them.  Systems other
  * than Linux have 127.0.0.1 alone. */
 #define FAKEBIND_ENV_LOOPBACK_ALIAS "FAKEBIND_LOOPBACK_ALIAS"

@@ -12,6 +12,7 @@
 #include "../host/permit.h"
 #include "../host/raw.h"
 #include "claim.h"
+#include "log.h"
 #include "memory.h"
 #include "session.h"
 #include "unseen.h"
@@ -432,7 +433,7 @@ void decide_host_refused(struct decision *d, int error)
 	struct verdict refused = { .rule = &rule_host };
 	refused.error = session.profile->family->error(session.profile, d->call, error);
 	d->verdict = refused;
-	if (error != EADDRINUSE || session.explain == EXPLAIN_NOTHING)
+	if (error != EADDRINUSE || (session.explain == EXPLAIN_NOTHING && !session.log))
 		return;
 	d->host_refused = true;
 	if (d->closed && (decide(d), d->verdict.error))
@@ -508,7 +509,8 @@ void decide_explain(struct decision *d, int error)
 		.profile = session.profile, .call = d->call, .fd = d->fd, .claim = &d->claim,
 		.verdict = &d->verdict, .error = error, .outside = d->outside, .strange = d->strange,
 	};
-	if (session.explain == EXPLAIN_NOTHING || (error == 0 && session.explain != EXPLAIN_ALL))
+	bool said = session.explain == EXPLAIN_ALL || (error && session.explain != EXPLAIN_NOTHING);
+	if (!said && !session.log)
 		return;
 	e.pid = own_pid();
 	ask_program(e.pid, e.program);
@@ -516,6 +518,10 @@ void decide_explain(struct decision *d, int error)
 		find_heir(&d->verdict.holder);
 	if (d->verdict.blamed && d->verdict.holder.pid)
 		ask_program(d->verdict.holder.pid, e.holder_program);
+	if (session.log)
+		log_why(&e);
+	if (!said)
+		return;
 	size_t length = explain_line(line, sizeof line, &e);
 	session_write(line, length);
 }

@@ -8,7 +8,7 @@
 
 #include "../host/real.h"
 #include "claim.h"
-#include "engine.h"
+#include "log.h"
 #include "session.h"
 #include "unseen.h"
 
@@ -63,6 +63,8 @@ void engine_duplicated(int fd, int made)
 	int saved = errno;
 	if (made >= 0 && session.profile) {
 		slot_copy(fd, made);
+		if (session.log)
+			log_duplicated(fd, made);
 		if (made == 2)
 			session_stderr();
 	}

@@ -60,7 +60,8 @@ static bool is_alone(const struct decision *d, uint32_t bucket)
 	struct holder holder;
 	struct cursor cursor;
 	bool doubtful;
-	if (!session.as_host || session.explain == EXPLAIN_ALL || d->claim.options & OPTION_REUSEPORT || registry_expired(&session.registry, bucket))
+	if (!session.as_host || session.explain == EXPLAIN_ALL || session.log || d->claim.options & OPTION_REUSEPORT ||
+	    registry_expired(&session.registry, bucket))
 		return false;
 	registry_memory(&session.registry, bucket, &memory, &holder);
 	registry_first(&session.registry, bucket, 0, &cursor);

@@ -16,6 +16,7 @@
 #include "../host/place.h"
 #include "../host/raw.h"
 #include "../host/real.h"
+#include "log.h"
 #include "sockets.h"
 #include "unseen.h"
 
@@ -25,16 +26,18 @@ struct session session;
 static const char what[] = "@(#)fakebind " PACKAGE_VERSION;
 
 /* Writing to a closed pipe must not end the program: this thread's SIGPIPE is held back and taken away. */
-static void write_quietly(const char *line, size_t length)
+long write_quietly(int fd, const char *line, size_t length)
 {
 	const uint64_t pipe = 1ull << (SIGPIPE - 1);
 	const long now[2] = { 0, 0 };
 	uint64_t before = 0, pending = 0;
 	raw_call(SYS_rt_sigpending, (long)&pending, sizeof pending);
 	raw_call(SYS_rt_sigprocmask, SIG_BLOCK, (long)&pipe, (long)&before, sizeof pipe);
-	if (raw_call(SYS_write, 2, (long)line, (long)length) == -EPIPE && !(pending & pipe))
+	long written = raw_call(SYS_write, fd, (long)line, (long)length);
+	if (written == -EPIPE && !(pending & pipe))
 		raw_call(SYS_rt_sigtimedwait, (long)&pipe, 0, (long)now, sizeof pipe);
 	raw_call(SYS_rt_sigprocmask, SIG_SETMASK, (long)&before, 0, sizeof before);
+	return written;
 }
 
 void session_write(const char *line, size_t length)
@@ -43,7 +46,7 @@ void session_write(const char *line, size_t length)
 	/* A program that closed its stderr may have a socket or a database there now. */
 	if (raw_call(SYS_statx, 2, (long)"", AT_EMPTY_PATH, RAW_STATX_BASIC, (long)&file) == 0 &&
 	    file.ino == session.stderr_inode && file.mode == session.stderr_mode)
-		write_quietly(line, length);
+		write_quietly(2, line, length);
 }
 
 void session_stderr(void)
@@ -236,7 +239,7 @@ static bool is_as_host(const struct profile *profile)
 void session_start(void)
 {
 	char buffer[4096], system[PROFILE_SYSTEM];
-	const char *name = secure_getenv("FAKEBIND_OS");
+	const char *name = secure_getenv("FAKEBIND_OS"), *log = secure_getenv("FAKEBIND_LOG");
 	if (!name || !*name || !is_meant())
 		return;
 	session_stderr();
@@ -263,4 +266,5 @@ void session_start(void)
 	session.any_address = profile->trait[trait_foreign_address] == foreign_address_bound;
 	session.profile = profile;
 	session.outlives = unseen_outlives();
+	session.log = log && *log && log_start(log);
 }

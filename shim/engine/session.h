@@ -15,6 +15,7 @@ struct session {
 	const struct profile *profile; /* NULL: every call passes untouched */
 	struct registry registry;
 	enum explain_level explain;
+	bool log; /* every call that matters goes to FAKEBIND_LOG */
 	uint64_t stderr_inode;
 	uint16_t stderr_mode;
 	bool mirror;       /* trait host = mirror, and not own_time, for which the host must leave forgiving remnants */
@@ -35,6 +36,8 @@ extern struct session session;
 /* Reads FAKEBIND_* and maps the registry.  On bad values: one line on stderr, and calls pass. */
 void session_start(void);
 
+/* One write to a descriptor, with no SIGPIPE: as the system call returns. */
+long write_quietly(int fd, const char *line, size_t length);
 /* To the stderr this process was started with or has made by dup2(), if that is still its descriptor 2;
  * to nothing that took its place.  Async-signal-safe, errno untouched. */
 void session_write(const char *line, size_t length);

@@ -12,6 +12,7 @@
 #include "../host/ask.h"
 #include "../host/raw.h"
 #include "engine.h"
+#include "log.h"
 #include "session.h"
 #include "unseen.h"
 
@@ -159,6 +160,8 @@ void slot_drop(int fd)
 	struct slot *slot = slot_of(fd);
 	if (!slot_used(slot))
 		return;
+	if (session.log)
+		log_let_go(fd, slot);
 	slot->flags = 0;
 	if (slot->record)
 		registry_let_go(&session.registry, slot->record);

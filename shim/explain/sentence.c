@@ -6,19 +6,17 @@
 #include <errno.h>
 #include <string.h>
 
-struct text {
-	char *at, *end;
-};
+#include "text.h"
 
-static void put(struct text *text, const char *words)
+void put(struct text *text, const char *words)
 {
 	while (*words && text->at < text->end)
 		*text->at++ = *words++;
 }
 
-static void put_number(struct text *text, uint32_t number)
+void put_number(struct text *text, uint64_t number)
 {
-	char digits[11], *at = digits + sizeof digits - 1;
+	char digits[21], *at = digits + sizeof digits - 1;
 	*at = 0;
 	do
 		*--at = (char)('0' + number % 10);
@@ -59,6 +57,8 @@ const char *explain_errno(int error, char buffer[16])
 		{ ENXIO, "ENXIO" }, { EISCONN, "EISCONN" }, { ECONNREFUSED, "ECONNREFUSED" }, { ENOTRECOVERABLE, "ENOTRECOVERABLE" },
 		{ ESOCKTNOSUPPORT, "ESOCKTNOSUPPORT" }, { EPROTONOSUPPORT, "EPROTONOSUPPORT" }, { ENETUNREACH, "ENETUNREACH" },
 		{ ENODEV, "ENODEV" }, { ENOTCONN, "ENOTCONN" }, { EAGAIN, "EAGAIN" }, { EINPROGRESS, "EINPROGRESS" },
+		{ ETIMEDOUT, "ETIMEDOUT" }, { EALREADY, "EALREADY" }, { EINTR, "EINTR" }, { EMFILE, "EMFILE" }, { EPIPE, "EPIPE" },
+		{ ECONNRESET, "ECONNRESET" }, { ECONNABORTED, "ECONNABORTED" }, { EHOSTUNREACH, "EHOSTUNREACH" },
 	};
 	for (size_t i = 0; i < sizeof names / sizeof *names; i++)
 		if (names[i].number == error)
