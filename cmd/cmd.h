@@ -24,6 +24,9 @@ int sessions_main(int argc, char **argv);
 int shell_main(int argc, char **argv);
 int why_main(int argc, char **argv);
 int expire_main(int argc, char **argv);
+int log_main(int argc, char **argv);
+int replay_main(int argc, char **argv);
+int matrix_main(int argc, char **argv);
 
 /* "fakebind: ..." on stderr. */
 void complain(const char *format, ...) __attribute__((format(printf, 1, 2)));

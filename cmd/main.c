@@ -21,6 +21,9 @@ static const char usage[] =
 	"       fakebind end NAME [--force]\n"
 	"       fakebind expire [PORT] [--session NAME]\n"
 	"       fakebind doctor [--json] COMMAND [ARGUMENT]...\n"
+	"       fakebind log [OPTION]... FILE\n"
+	"       fakebind replay FILE --os NAME... [OPTION]...\n"
+	"       fakebind matrix --os NAME,... [OPTION]... [--] COMMAND [ARGUMENT]...\n"
 	"\n"
 	"Runs an unmodified COMMAND so that bind, listen, SO_REUSEADDR, SO_REUSEPORT and\n"
 	"TIME_WAIT behave as on another system.\n"
@@ -28,6 +31,7 @@ static const char usage[] =
 	"  -o, --os NAME|FILE    the system, one of `fakebind profiles`, or a text like them\n"
 	"                        (a file: with a slash, or ending in .conf)\n"
 	"  -e, --explain[=all]   say on stderr why a call is refused (all: every decision)\n"
+	"  -L, --log FILE        append every call that decides who has a port to FILE\n"
 	"  -s, --session NAME    share ports with the other runs of this session\n"
 	"      --set WHAT        of every socket, may be repeated: exclusive (Windows, illumos);\n"
 	"                        reuseaddr=1 or =0, whatever the program asks for\n"
@@ -50,10 +54,13 @@ static const struct command {
 	{ "compare", compare_main },
 	{ "doctor", doctor_main },
 	{ "end", end_main },
-	{ "ls", ls_main },
 	{ "expire", expire_main },
+	{ "log", log_main },
+	{ "ls", ls_main },
+	{ "matrix", matrix_main },
 	{ "play", play_main },
 	{ "profiles", profiles_main },
+	{ "replay", replay_main },
 	{ "run", run_main },
 	{ "sessions", sessions_main },
 	{ "shell", shell_main },

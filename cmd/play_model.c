@@ -270,6 +270,9 @@ static void play_step(struct stage *stage, const struct step *step)
 	case OPERATION_SLEEP:
 		world_sleep(stage->world, (uint64_t)step->number);
 		break;
+	case OPERATION_CHOOSE:
+		world_choose(stage->world, (uint16_t)step->number);
+		break;
 	}
 }
 
@@ -298,6 +301,8 @@ void play_model(struct model_player *player, const struct scenario *scenario, an
 	player->verdict = world_verdict(stage.world);
 	for (size_t i = 0; i < scenario->step_count; i++) {
 		play_step(&stage, &scenario->steps[i]);
+		if (scenario->steps[i].operation != OPERATION_CHOOSE)
+			world_choose(stage.world, 0);
 		answer(context, scenario, &scenario->steps[i], stage.answer);
 	}
 	player->verdict = NULL;

@@ -404,6 +404,8 @@ static void play_step(struct stage *stage, const struct step *step)
 	case OPERATION_SLEEP:
 		play_sleep(stage, step);
 		break;
+	case OPERATION_CHOOSE:
+		break;
 	}
 }
 

@@ -21,6 +21,7 @@ struct request {
 	const struct profile *profile;
 	const char *explain; /* value of FAKEBIND_EXPLAIN, NULL: leave it */
 	const char *session;
+	const char *log;     /* NULL: none */
 	/* Values of FAKEBIND_SET, _ONLY and _SKIP, words with commas between them; NULL: leave it. */
 	char *set, *only, *skip;
 	const char *time_wait; /* value of FAKEBIND_TIME_WAIT, NULL: leave it */
@@ -87,6 +88,7 @@ static int parse(int argc, char **argv, struct request *request)
 	static const struct option options[] = {
 		{ "os", required_argument, NULL, 'o' },
 		{ "explain", optional_argument, NULL, 'e' },
+		{ "log", required_argument, NULL, 'L' },
 		{ "session", required_argument, NULL, 's' },
 		{ "set", required_argument, NULL, 'S' },
 		{ "only", required_argument, NULL, 'O' },
@@ -99,13 +101,16 @@ static int parse(int argc, char **argv, struct request *request)
 	int letter;
 
 	/* "+": what follows the command's name is the command's. */
-	while ((letter = getopt_long(argc, argv, "+o:e::s:", options, NULL)) != -1) {
+	while ((letter = getopt_long(argc, argv, "+o:e::L:s:", options, NULL)) != -1) {
 		switch (letter) {
 		case 'o':
 			system = optarg;
 			break;
 		case 'e':
 			request->explain = optarg ? optarg : "1";
+			break;
+		case 'L':
+			request->log = optarg;
 			break;
 		case 's':
 			request->session = optarg;
@@ -230,6 +235,22 @@ static bool choose_registry(const struct request *request, char *path, size_t si
 	return true;
 }
 
+/* ---- the log ---- */
+
+/* The library is given an absolute path, and the user is told at once if it cannot be written. */
+static bool set_log(const char *log)
+{
+	char path[PATH_MAX];
+	int fd = open(log, O_WRONLY | O_APPEND | O_CREAT | O_CLOEXEC | O_NOCTTY | O_NONBLOCK, 0666);
+
+	if (fd < 0 || !realpath(log, path)) {
+		complain("--log %s: %s", log, strerror(errno));
+		return false;
+	}
+	close(fd);
+	return setenv(FAKEBIND_ENV_LOG, path, 1) == 0;
+}
+
 /* ---- the environment ---- */
 
 /* Sets name to value, then, if it has a value already, a colon and that. */
@@ -287,6 +308,8 @@ static int launch(int argc, char **argv, bool shell)
 	if (result)
 		return result;
 	if (!library_find(library, sizeof(library)) || !choose_registry(&request, registry, sizeof(registry)))
+		return EXIT_OURS;
+	if (request.log && !set_log(request.log))
 		return EXIT_OURS;
 	if (!set_environment(&request, &target, library, registry)) {
 		complain("no memory for the environment");

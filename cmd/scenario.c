@@ -57,6 +57,7 @@ static const struct operation_form {
 	{ "kill", OPERATION_KILL, "s" },
 	{ "uid", OPERATION_UID, "N" },
 	{ "sleep", OPERATION_SLEEP, "N" },
+	{ "choose", OPERATION_CHOOSE, "N" },
 	{ NULL, 0, NULL }
 };
 

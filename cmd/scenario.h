@@ -24,6 +24,8 @@
  *	kill S                        SIGKILL to the child forked last for S
  *	uid N                         effective user from here to the end of the scenario
  *	sleep MS
+ *	choose PORT                   should the next step make the system choose a port, it is this one if its
+ *	                              rules allow it; real sockets take no notice
  *
  * ADDRESS is 127.0.0.1:PORT or [::1]:PORT.  PORT is P0 ... P9, ten ports that belong to the
  * scenario alone, or a number: itself, 0 for "any".  A name that is given again is first closed.
@@ -41,7 +43,7 @@ enum operation {
 	OPERATION_CONNECT, OPERATION_ACCEPT, OPERATION_CLOSE, OPERATION_SHUTDOWN, OPERATION_DUP,
 	OPERATION_DUP2, OPERATION_NAME, OPERATION_PEER, OPERATION_SEND, OPERATION_SENDTO,
 	OPERATION_RECV, OPERATION_JOIN, OPERATION_LINGER, OPERATION_DEVICE, OPERATION_FORK,
-	OPERATION_KILL, OPERATION_UID, OPERATION_SLEEP
+	OPERATION_KILL, OPERATION_UID, OPERATION_SLEEP, OPERATION_CHOOSE
 };
 
 enum socket_kind { SOCKET_TCP4, SOCKET_TCP6, SOCKET_UDP4, SOCKET_UDP6 };

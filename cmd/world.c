@@ -69,6 +69,7 @@ struct world {
 	size_t descriptor_count, process_count;
 	uint64_t now, order, cookie;
 	uint32_t uid, start;
+	uint16_t choice; /* 0: none */
 	struct verdict verdict;
 };
 
@@ -618,21 +619,28 @@ int world_exit(struct world *world, int process)
 static bool tuple_event(struct world *world, struct node *node, const struct holder *claim, const struct end *to);
 
 /* A port for the claim; to: the connection it is for, or NULL. */
+static bool may_choose(struct world *world, struct node *node, enum call call, const struct holder *claim, const struct end *to)
+{
+	return (!to || tuple_event(world, node, claim, to)) && judge(world, node, call, claim, true);
+}
+
 static bool choose_port(struct world *world, struct node *node, enum call call, struct holder *claim, const struct end *to)
 {
 	const struct family *family = world->profile->family;
 	uint32_t start = world->start++ * UINT32_C(2654435761) >> 4;
 
 	claim->options |= OPTION_AUTOBOUND | (call == CALL_CONNECT ? OPTION_CLIENT : 0);
+	claim->port = world->choice;
+	world->choice = 0;
+	if (claim->port && may_choose(world, node, call, claim, to))
+		return true;
 	for (uint32_t attempt = 0;; attempt++) {
 		claim->port = family->port(world->profile, call, claim, start, attempt);
 		if (!claim->port) {
 			event(world, node, call, EVENT_NO_PORT);
 			return false;
 		}
-		if (to && !tuple_event(world, node, claim, to))
-			continue;
-		if (judge(world, node, call, claim, true))
+		if (may_choose(world, node, call, claim, to))
 			return true;
 	}
 }
@@ -1310,6 +1318,11 @@ void world_sleep(struct world *world, uint64_t milliseconds)
 		if (node->expires && node->expires <= world->now)
 			destroy(node);
 	}
+}
+
+void world_choose(struct world *world, uint16_t port)
+{
+	world->choice = port;
 }
 
 const struct verdict *world_verdict(const struct world *world)

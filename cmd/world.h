@@ -42,6 +42,8 @@ ssize_t world_send(struct world *, int fd, const void *, size_t, const struct so
 ssize_t world_recv(struct world *, int fd, void *, size_t);
 int world_seteuid(struct world *, uint32_t uid);
 void world_sleep(struct world *, uint64_t milliseconds);
+/* The port to be tried first when the system chooses one, the next time; 0: none. */
+void world_choose(struct world *, uint16_t port);
 
 /* Another process has the socket of fd open: a number for world_exit(), which ends that process. */
 int world_fork(struct world *, int fd);

@@ -1,0 +1,290 @@
+/* SPDX-License-Identifier: MIT */
+/* fakebind replay: what the calls of a log would have met on other systems, by the rules alone. */
+#define _GNU_SOURCE
+#include "cmd.h"
+
+#include <getopt.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <unistd.h>
+
+#include "colour.h"
+#include "log_scenario.h"
+#include "play_model.h"
+#include "systems.h"
+
+struct first {
+	const struct log_line *line; /* NULL: there is no difference */
+	const char *operation;
+	char answer[ANSWER_MAX];
+	const struct rule *rule;
+};
+
+struct replay {
+	struct systems systems;
+	bool json, scenario, colours, exclusive, loopback_alias;
+	const char *path;
+	struct log_list log;
+	struct log_scenario calls;
+	/* of the system that is being played */
+	size_t compared, differing;
+	struct first first;
+};
+
+static const char help[] =
+	"Usage: fakebind replay LOG --os NAME [--os NAME]... [OPTION]...\n"
+	"       fakebind replay LOG --all [OPTION]...\n"
+	"       fakebind replay LOG --scenario\n"
+	"\n"
+	"What the calls in a log (fakebind --os NAME --log LOG -- COMMAND) would have met on other systems, by the\n"
+	"rules alone: for each system how many calls are answered differently, the first of them, and why.\n"
+	"\n"
+	"  -o, --os NAME          a system; may be repeated, or a list with commas\n"
+	"  -a, --all              every system that fakebind has\n"
+	"      --scenario         print the calls as a scenario, for `fakebind play'\n"
+	"      --set exclusive    every new socket is exclusive (Windows, illumos)\n"
+	"      --loopback-alias   127.0.0.2 and its like were added to the loopback interface\n"
+	"      --json             an object a line for each system\n"
+	"  -h, --help             show this text\n"
+	"\n"
+	"The exit status is 0 if no call differs, 1 if one does, 125 after an error.\n";
+
+static int misuse(void)
+{
+	complain("try `fakebind replay --help`");
+	return EXIT_OURS;
+}
+
+/* ---- one system ---- */
+
+/* What a machine where nothing waits would have answered. */
+static void recorded_answer(const struct log_line *line, char answer[ANSWER_MAX])
+{
+	if (!strcmp(line->result, "EINPROGRESS"))
+		snprintf(answer, ANSWER_MAX, "ok");
+	else if (!strcmp(line->call, "getsockopt") && !log_failed(line) && line->argument != LOG_NONE)
+		snprintf(answer, ANSWER_MAX, "%d", (int)line->argument);
+	else
+		snprintf(answer, ANSWER_MAX, "%s", line->result);
+}
+
+struct play {
+	struct replay *replay;
+	const struct model_player *model;
+};
+
+static void take_answer(void *context, const struct scenario *scenario, const struct step *step, const char *answer)
+{
+	struct play *play = context;
+	struct replay *replay = play->replay;
+	size_t number = replay->calls.line[step - scenario->steps];
+	char recorded[ANSWER_MAX];
+
+	if (number == NOT_RECORDED)
+		return;
+	replay->compared++;
+	recorded_answer(&replay->log.lines[number], recorded);
+	if (!strcmp(recorded, answer) || replay->differing++)
+		return;
+	replay->first = (struct first){ .line = &replay->log.lines[number], .operation = step->line, .rule = play->model->verdict->rule };
+	snprintf(replay->first.answer, sizeof(replay->first.answer), "%s", answer);
+}
+
+static void play(struct replay *replay, const struct profile *profile)
+{
+	struct model_player model = {
+		.profile = profile, .options = replay->exclusive ? OPTION_EXCLUSIVE : 0,
+		.loopback_alias = replay->loopback_alias || replay->calls.loopback_alias,
+	};
+	struct play context = { replay, &model };
+
+	replay->compared = replay->differing = 0;
+	replay->first = (struct first){ NULL, NULL, "", NULL };
+	play_model(&model, replay->calls.list.scenarios, take_answer, &context);
+}
+
+/* ---- telling ---- */
+
+static void tell_human(const struct replay *replay, const struct profile *profile, int width)
+{
+	const struct first *first = &replay->first;
+	char call[512];
+
+	printf("%-*s  ", width, profile->name);
+	if (!first->line) {
+		printf("%sno difference%s in %zu calls\n", colour_on(replay->colours, COLOUR_GOOD), colour_off(replay->colours), replay->compared);
+		return;
+	}
+	log_call(first->line, call, sizeof(call));
+	printf("%s%zu of %zu calls differ%s; the first, line %u: %s[%d] %s = %s, was %s\n", colour_on(replay->colours, COLOUR_BAD),
+	       replay->differing, replay->compared, colour_off(replay->colours), first->line->number, first->line->program,
+	       (int)first->line->pid, call, first->answer, first->line->result);
+	if (!first->rule)
+		return;
+	printf("%*s  %s/%s", width, "", profile->name, first->rule->id);
+	if (first->rule->because)
+		printf(": %s", first->rule->because);
+	if (first->rule->remedy && strcmp(first->answer, "ok"))
+		printf("; allowed if %s", first->rule->remedy);
+	putchar('\n');
+}
+
+static void add_text(struct json_object *object, const char *key, const char *text)
+{
+	if (text)
+		json_object_object_add(object, key, json_object_new_string(text));
+}
+
+static struct json_object *describe_first(const struct first *first, const struct profile *profile)
+{
+	struct json_object *object = json_object_new_object();
+	char rule[128];
+
+	json_object_object_add(object, "line", json_object_new_int64(first->line->number));
+	json_object_object_add(object, "pid", json_object_new_int64(first->line->pid));
+	add_text(object, "program", first->line->program);
+	add_text(object, "call", first->line->call);
+	add_text(object, "operation", first->operation);
+	add_text(object, "recorded", first->line->result);
+	add_text(object, "answer", first->answer);
+	if (first->rule) {
+		snprintf(rule, sizeof(rule), "%s/%s", profile->name, first->rule->id);
+		add_text(object, "rule", rule);
+		add_text(object, "because", first->rule->because);
+		add_text(object, "remedy", strcmp(first->answer, "ok") ? first->rule->remedy : NULL);
+	}
+	return object;
+}
+
+static void tell_json(const struct replay *replay, const struct profile *profile)
+{
+	struct json_object *object = json_object_new_object();
+
+	add_text(object, "system", profile->name);
+	json_object_object_add(object, "calls", json_object_new_int64((int64_t)replay->compared));
+	json_object_object_add(object, "differing", json_object_new_int64((int64_t)replay->differing));
+	json_object_object_add(object, "left_out", json_object_new_int64((int64_t)replay->calls.left_out));
+	if (replay->first.line)
+		json_object_object_add(object, "first", describe_first(&replay->first, profile));
+	puts(json_object_to_json_string_ext(object, JSON_C_TO_STRING_PLAIN | JSON_C_TO_STRING_NOSLASHESCAPE));
+	json_object_put(object);
+}
+
+static int replay_all(struct replay *replay)
+{
+	size_t systems_differing = 0;
+	int width = 0;
+
+	for (size_t i = 0; i < replay->systems.count; i++)
+		if (width < (int)strlen(replay->systems.profiles[i]->name))
+			width = (int)strlen(replay->systems.profiles[i]->name);
+	for (size_t i = 0; i < replay->systems.count; i++) {
+		play(replay, replay->systems.profiles[i]);
+		systems_differing += replay->differing != 0;
+		if (replay->json)
+			tell_json(replay, replay->systems.profiles[i]);
+		else
+			tell_human(replay, replay->systems.profiles[i], width);
+	}
+	if (!replay->json && replay->calls.left_out)
+		printf("(%zu lines are not replayed: other machines, options that no rule asks for, repeated questions)\n", replay->calls.left_out);
+	if (finish_output())
+		return 1;
+	return systems_differing ? 1 : 0;
+}
+
+/* ---- what is wanted ---- */
+
+enum { SET = 256, ALIAS, JSON, SCENARIO };
+
+#define GO_ON (-1)
+
+static int parse(int argc, char **argv, struct replay *replay)
+{
+	static const struct option options[] = {
+		{ "os", required_argument, NULL, 'o' },
+		{ "all", no_argument, NULL, 'a' },
+		{ "scenario", no_argument, NULL, SCENARIO },
+		{ "set", required_argument, NULL, SET },
+		{ "loopback-alias", no_argument, NULL, ALIAS },
+		{ "json", no_argument, NULL, JSON },
+		{ "help", no_argument, NULL, 'h' },
+		{ NULL, 0, NULL, 0 },
+	};
+	int letter;
+
+	while ((letter = getopt_long(argc, argv, "o:ah", options, NULL)) != -1) {
+		switch (letter) {
+		case 'o':
+			if (!systems_add(&replay->systems, optarg))
+				return EXIT_OURS;
+			break;
+		case 'a':
+			systems_add_all(&replay->systems);
+			break;
+		case SET:
+			if (strcmp(optarg, "exclusive") && strcmp(optarg, "exclusive=0") && strcmp(optarg, "exclusive=1")) {
+				complain("--set %s: expected exclusive, exclusive=0 or exclusive=1", optarg);
+				return EXIT_OURS;
+			}
+			replay->exclusive = strcmp(optarg, "exclusive=0") != 0;
+			break;
+		case ALIAS:
+			replay->loopback_alias = true;
+			break;
+		case JSON:
+			replay->json = true;
+			break;
+		case SCENARIO:
+			replay->scenario = true;
+			break;
+		case 'h':
+			fputs(help, stdout);
+			return finish_output();
+		default:
+			return misuse();
+		}
+	}
+	if (optind + 1 != argc) {
+		complain("expected one log");
+		return misuse();
+	}
+	if (!replay->systems.count && !replay->scenario) {
+		complain("no system given: --os NAME, one of `fakebind profiles`, --all or --scenario");
+		return misuse();
+	}
+	replay->path = argv[optind];
+	return GO_ON;
+}
+
+static int replay_log(struct replay *replay)
+{
+	int result;
+
+	if (!log_read(&replay->log, replay->path))
+		return EXIT_OURS;
+	if (replay->log.wrong) /* a sequence with holes would be another one */
+		return EXIT_OURS;
+	log_to_scenario(&replay->log, &replay->calls);
+	if (replay->scenario) {
+		fputs(replay->calls.text, stdout);
+		result = finish_output();
+	} else {
+		result = replay_all(replay);
+	}
+	log_scenario_free(&replay->calls);
+	return result;
+}
+
+int replay_main(int argc, char **argv)
+{
+	struct replay replay = { .colours = colour_wanted(STDOUT_FILENO) };
+	int result = parse(argc, argv, &replay);
+
+	if (result == GO_ON)
+		result = replay_log(&replay);
+	log_list_free(&replay.log);
+	systems_free(&replay.systems);
+	return result;
+}

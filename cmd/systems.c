@@ -1,0 +1,54 @@
+/* SPDX-License-Identifier: MIT */
+#define _GNU_SOURCE
+#include "systems.h"
+
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "cmd.h"
+
+static void add(struct systems *systems, const struct profile *profile, const char *word)
+{
+	for (size_t i = 0; i < systems->count; i++)
+		if (systems->profiles[i] == profile)
+			return;
+	systems->profiles = realloc(systems->profiles, (systems->count + 1) * sizeof(*systems->profiles));
+	systems->words = realloc(systems->words, (systems->count + 1) * sizeof(*systems->words));
+	if (!systems->profiles || !systems->words || !(systems->words[systems->count] = strdup(word))) {
+		perror("fakebind");
+		exit(EXIT_OURS);
+	}
+	systems->profiles[systems->count++] = profile;
+}
+
+bool systems_add(struct systems *systems, const char *names)
+{
+	char *copy = strdup(names), *rest = copy, *name;
+	bool good = copy != NULL;
+
+	while (good && (name = strsep(&rest, ","))) {
+		const struct profile *profile = profile_or_complain(name);
+
+		good = profile != NULL;
+		if (good)
+			add(systems, profile, name);
+	}
+	free(copy);
+	return good;
+}
+
+void systems_add_all(struct systems *systems)
+{
+	for (size_t i = 0; i < profile_count; i++)
+		add(systems, &profiles[i], profiles[i].name);
+}
+
+void systems_free(struct systems *systems)
+{
+	for (size_t i = 0; i < systems->count; i++)
+		free(systems->words[i]);
+	free(systems->words);
+	free(systems->profiles);
+	*systems = (struct systems){ NULL, NULL, 0 };
+}
