@@ -10,6 +10,7 @@
 #include <unistd.h>
 
 #include "cmd.h"
+#include "colour.h"
 #include "grid.h"
 #include "play_model.h"
 
@@ -368,13 +369,6 @@ static size_t terminal_width(void)
 	return WIDTH_UNKNOWN;
 }
 
-static bool wants_colour(void)
-{
-	const char *no = getenv("NO_COLOR"), *terminal = getenv("TERM");
-
-	return isatty(STDOUT_FILENO) && !(no && *no) && terminal && strcmp(terminal, "dumb");
-}
-
 static void print_pairs(const struct matrix *matrix)
 {
 	for (size_t pair = 0; pair < PAIRS; pair++) {
@@ -425,7 +419,7 @@ int matrix_show(const struct matrix_wish *wish)
 {
 	const size_t count = sizeof(sections) / sizeof(*sections);
 	struct matrix matrix = {
-		.wish = wish, .columns = terminal_width(), .colour = wants_colour(),
+		.wish = wish, .columns = terminal_width(), .colour = colour_wanted(STDOUT_FILENO),
 		.verdicts = must(calloc(PAIRS * wish->count, sizeof(*matrix.verdicts))),
 	};
 
