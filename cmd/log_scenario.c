@@ -441,11 +441,14 @@ static void translate_connect(struct translation *t, size_t number, size_t self)
 	if (t->done[number])
 		return;
 	t->done[number] = true;
-	here = t->partner[number] != NOBODY || (line->address && is_listened_to(t, line->port));
+	/* A socket may also meet itself. */
+	here = t->partner[number] != NOBODY ||
+	       (line->address && succeeded(line) && (is_listened_to(t, line->port) || line->port == line->local_port));
 	/* Asking how far a connect() is, and talking to other machines. */
 	if (!line->address || party->tries || (!here && !party->is_udp && succeeded(line))) {
 		t->to->left_out++;
 		party->is_outside |= !here && line->address && succeeded(line);
+		party->tries |= !strcmp(line->result, "EINPROGRESS");
 		return;
 	}
 	if (!party->port && succeeded(line))
@@ -500,7 +503,7 @@ static void translate_shutdown(struct translation *t, size_t number, size_t self
 	static const char *const hows[] = { "rd", "wr", "rdwr" };
 	int64_t how = t->log->lines[number].argument;
 
-	if (how >= 0 && how <= 2 && !t->parties[self].is_outside)
+	if (how >= 0 && how <= 2)
 		step(t, number, "shutdown s%zu %s", self, hows[how]);
 	else
 		t->to->left_out++;
@@ -545,7 +548,8 @@ static void translate_line(struct translation *t, size_t number)
 		translate_socket(t, number, self);
 		return;
 	}
-	if (self == NOBODY || t->parties[self].gone) {
+	/* The machine in memory would have to know a connection that it has not. */
+	if (self == NOBODY || t->parties[self].gone || (t->parties[self].is_outside && !is_call(line, "close"))) {
 		t->to->left_out++;
 		return;
 	}

@@ -134,8 +134,7 @@ static bool find_socket(struct holder *socket, int fd)
 	return true;
 }
 
-/* False: no line about this one. */
-static bool begin(struct note *note, const char *call, int fd)
+static void prepare(struct note *note, const char *call, int fd)
 {
 	struct record *record = &note->record;
 	note->outer = current;
@@ -144,7 +143,13 @@ static bool begin(struct note *note, const char *call, int fd)
 	record->call = call;
 	record->fd = fd;
 	record->new_fd = record->present_count = -1;
-	if (fd >= 0 && !find_socket(&record->socket, fd))
+}
+
+/* False: it is no socket of ours, so there is no line. */
+static bool begin(struct note *note, const char *call, int fd)
+{
+	prepare(note, call, fd);
+	if (!find_socket(&note->record.socket, fd))
 		return false;
 	current = note;
 	return true;
@@ -245,7 +250,7 @@ int log_socket(int domain, int type, int protocol)
 	int kind = socket_protocol(type, protocol);
 	if ((domain != AF_INET && domain != AF_INET6) || kind < 0)
 		return engine_socket(domain, type, protocol);
-	begin(&note, "socket", -1);
+	prepare(&note, "socket", -1);
 	current = &note;
 	int fd = engine_socket(domain, type, protocol);
 	note.record.fd = fd;
