@@ -6,9 +6,7 @@
 
 enum colour { COLOUR_GOOD, COLOUR_BAD, COLOUR_FAINT };
 
-/* May what is printed there have colours?  Only a terminal's, and not against the user's will (NO_COLOR, TERM=dumb). */
-bool colour_wanted(int fd);
-/* The escape that begins a colour, or ends all; "" if none are wanted. */
+/* The escape that begins a colour, or ends all; "" if none are wanted (terminal_colours()). */
 const char *colour_on(bool wanted, enum colour);
 const char *colour_off(bool wanted);
 

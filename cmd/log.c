@@ -14,6 +14,7 @@
 
 #include "colour.h"
 #include "log_line.h"
+#include "terminal.h"
 
 struct view {
 	bool refused, json, follow, colours;
@@ -219,7 +220,7 @@ static int parse(int argc, char **argv, struct view *view)
 
 int log_main(int argc, char **argv)
 {
-	struct view view = { .port = LOG_NONE, .colours = colour_wanted(STDOUT_FILENO) };
+	struct view view = { .port = LOG_NONE, .colours = terminal_colours() };
 	int result = parse(argc, argv, &view);
 	FILE *file;
 

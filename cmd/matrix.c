@@ -10,9 +10,9 @@
 #include <unistd.h>
 
 #include "cmd.h"
-#include "colour.h"
 #include "grid.h"
 #include "play_model.h"
+#include "terminal.h"
 
 #define PAIRS (GRID_SOCKETS * GRID_SOCKETS)
 #define LABEL 15        /* "[::] v6only ap", a blank */
@@ -419,7 +419,7 @@ int matrix_show(const struct matrix_wish *wish)
 {
 	const size_t count = sizeof(sections) / sizeof(*sections);
 	struct matrix matrix = {
-		.wish = wish, .columns = terminal_width(), .colour = colour_wanted(STDOUT_FILENO),
+		.wish = wish, .columns = terminal_width(), .colour = terminal_colours(),
 		.verdicts = must(calloc(PAIRS * wish->count, sizeof(*matrix.verdicts))),
 	};
 

@@ -13,6 +13,7 @@
 #include "log_scenario.h"
 #include "play_model.h"
 #include "systems.h"
+#include "terminal.h"
 
 struct first {
 	const struct log_line *line; /* NULL: there is no difference */
@@ -279,7 +280,7 @@ static int replay_log(struct replay *replay)
 
 int replay_main(int argc, char **argv)
 {
-	struct replay replay = { .colours = colour_wanted(STDOUT_FILENO) };
+	struct replay replay = { .colours = terminal_colours() };
 	int result = parse(argc, argv, &replay);
 
 	if (result == GO_ON)

@@ -15,6 +15,7 @@
 #include "cmd.h"
 #include "colour.h"
 #include "log_line.h"
+#include "terminal.h"
 
 bool run_passed(const struct run *run)
 {
@@ -72,7 +73,7 @@ void run_read_log(struct run *run)
 
 static void print_table(const struct matrix *matrix)
 {
-	bool colours = colour_wanted(STDOUT_FILENO);
+	bool colours = terminal_colours();
 	int width = (int)strlen("SYSTEM");
 	size_t passed = 0;
 	char text[32];
