@@ -344,6 +344,23 @@ static reference commit(struct registry *registry, struct bucket *bucket, struct
 	return reference_make(word, turn->record);
 }
 
+/* Others took the claim for dead and its record away: it took longer than anybody waits.  But the bind is a fact. */
+static reference commit_late(struct registry *registry, struct bucket *bucket, const struct turn *turn, const struct holder *as)
+{
+	struct record *record;
+	uint32_t owner, pid, number;
+	uint64_t claim, word;
+
+	if (!(owner = process_self(registry->map, &pid)) ||
+	    !(number = table_claim(registry->map, turn->bucket, owner, as->options, &claim)))
+		return 0;
+	record = record_at(registry->map, number);
+	table_fill(record, as, netns_of(registry), pid);
+	atomic_store(&record->ticket, atomic_fetch_add(&bucket->ticket, 1) + 1);
+	word = word_make(word_generation(claim), owner, as->state, as->options, PHASE_LIVE);
+	return atomic_compare_exchange_strong(&record->word, &claim, word) ? reference_make(word, number) : 0;
+}
+
 reference registry_commit(struct registry *registry, struct turn *turn, const struct holder *as, enum memory_change change,
                           uint32_t memory_flags)
 {
@@ -360,6 +377,8 @@ reference registry_commit(struct registry *registry, struct turn *turn, const st
 		change_fields(registry, turn, as);
 	}
 	result = commit(registry, bucket, turn, as, change, memory_flags);
+	if (!result && !turn->live)
+		result = commit_late(registry, bucket, turn, as);
 	registry_point(POINT_MOVED);
 	if (before && !turn->live)
 		table_free(before, claim);

@@ -804,6 +804,40 @@ Test(registry, judged_owner_commits_all_the_same)
 	cr_assert(eq(u32, memory.flags, 9));
 }
 
+static void *claim_and_abandon(void *unused)
+{
+	struct holder claim = holder(3);
+	struct turn turn;
+
+	registry_claim(&registry, PORT, &claim, &turn);
+	registry_abandon(&registry, &turn);
+	return unused;
+}
+
+/* Nobody believes in the claim any more, and its record was another's: the bind is a fact all the same. */
+Test(registry, late_owner_is_entered_again)
+{
+	struct holder claim = holder(1), found;
+	struct turn turn;
+	pthread_t thread;
+	reference taken = 0;
+
+	registry_claim(&registry, PORT, &claim, &turn);
+	pthread_create(&thread, NULL, claim_and_end, NULL);
+	pthread_join(thread, NULL);
+	for (int tries = 0; tries < 300 && (taken = registry_find(&registry, PORT, 1, &found)); tries++) {
+		registry_remove(&registry, taken); /* in earnest after a second */
+		usleep(10000);
+	}
+	cr_assert(eq(u64, taken, 0));
+	for (int others = 0; others < 3; others++) {
+		pthread_create(&thread, NULL, claim_and_abandon, NULL);
+		pthread_join(thread, NULL);
+	}
+	cr_assert(ne(u64, registry_commit(&registry, &turn, &claim, MEMORY_CLAIM, 9), 0));
+	cr_assert(ne(u64, registry_find(&registry, PORT, 1, &found), 0));
+}
+
 static int bind_in_child(void)
 {
 	return bind_one(PORT, 1, MEMORY_KEEP, 0) ? 0 : 1;
