@@ -100,7 +100,7 @@ build()
 # Adds up what the TAP drivers wrote: N passed, N failed, N skipped.
 count()
 {
-	find tests -name '*.trs' -exec cat {} + | awk '
+	find . -name '*.trs' -exec cat {} + | awk '
 		$1 == ":test-result:" { seen[$2]++ }
 		END {
 			printf "%d passed, %d failed, %d skipped\n", seen["PASS"] + seen["XFAIL"],
@@ -113,7 +113,7 @@ check()
 	local result=0
 
 	rm -f test-suite.log
-	find tests -name '*.trs' -delete
+	find . -name '*.trs' -delete
 	echo '+ make check' >>"$log"
 	make -j "$(nproc)" check >>"$log" 2>&1 </dev/null || result=$?
 	if [ "$result" != 0 ]; then
