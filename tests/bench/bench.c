@@ -2,44 +2,26 @@
 /*
  * What fakebind costs: each case runs in two processes at once, one native and one under the library,
  * which take turns batch by batch; the figure is the median of the ratios of neighbouring batches.
- * Usage: bench [PROFILE ...]   (default: linux-6.18 starry)
+ * Usage: bench [PROFILE ...]   (default: one of each way to treat the host)
  */
 #define _GNU_SOURCE
 #include <arpa/inet.h>
 #include <errno.h>
-#include <fcntl.h>
 #include <netinet/in.h>
 #include <spawn.h>
 #include <stdbool.h>
-#include <stdint.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/eventfd.h>
 #include <sys/socket.h>
 #include <sys/wait.h>
-#include <time.h>
 #include <unistd.h>
 
-#ifndef LIBRARY
-#error "LIBRARY is the path of the library to measure"
-#endif
+#include "runner.h"
+#include "shim/rules/rules.h"
+
 #define ROUNDS 81
-
-extern char **environ;
-
-static double now(void)
-{
-	struct timespec time;
-	clock_gettime(CLOCK_MONOTONIC, &time);
-	return (double)time.tv_sec * 1e9 + (double)time.tv_nsec;
-}
-
-static void fail(const char *what)
-{
-	fprintf(stderr, "bench: %s: %s\n", what, strerror(errno));
-	exit(1);
-}
 
 static struct sockaddr_in place(int port)
 {
@@ -112,7 +94,7 @@ static const struct bench_case {
 	const char *name;
 	void (*cycle)(int port);
 	int count;
-	double goal, shared_goal; /* shared: profiles for which the host needs SO_REUSEPORT */
+	double goal, shared_goal; /* shared: profiles for which the host needs SO_REUSEPORT (host = permissive) */
 } cases[] = {
 	{ "socket+bind+close", bind_cycle, 4000, 1.15, 1.45 },
 	{ "socket+REUSEADDR+bind+listen+close", listen_cycle, 3000, 1.10, 1.45 },
@@ -141,89 +123,29 @@ static int serve(const struct bench_case *bench, int port)
 	return 0;
 }
 
-struct runner { pid_t pid; int to, from; };
-
-static struct runner start(const char *self, size_t index, const char *profile, const char *registry, int port)
+static void report(const char *profile, const char *name, struct comparison found, double goal)
 {
-	int in[2], out[2];
-	char number[24], ports[16], preload[4096], os[128], file[4096];
-	char *argv[] = { (char *)self, "--serve", number, ports, NULL };
-	char *environment[] = { preload, os, file, NULL };
-	char *bare[] = { NULL };
-	struct runner runner;
-	posix_spawn_file_actions_t actions;
-	snprintf(number, sizeof number, "%zu", index);
-	snprintf(ports, sizeof ports, "%d", port);
-	snprintf(preload, sizeof preload, "LD_PRELOAD=%s", LIBRARY);
-	snprintf(os, sizeof os, "FAKEBIND_OS=%s", profile ? profile : "");
-	snprintf(file, sizeof file, "FAKEBIND_REGISTRY=%s", registry);
-	if (pipe2(in, O_CLOEXEC) < 0 || pipe2(out, O_CLOEXEC) < 0)
-		fail("pipe");
-	posix_spawn_file_actions_init(&actions);
-	posix_spawn_file_actions_adddup2(&actions, in[0], 0);
-	posix_spawn_file_actions_adddup2(&actions, out[1], 1);
-	errno = posix_spawn(&runner.pid, self, &actions, NULL, argv, profile ? environment : bare);
-	if (errno)
-		fail(self);
-	posix_spawn_file_actions_destroy(&actions);
-	close(in[0]);
-	close(out[1]);
-	runner.to = in[1];
-	runner.from = out[0];
-	return runner;
+	printf("%-12s %-36s %9.0f ns %9.0f ns  %5.3fx  (goal %.2fx%s)\n", profile, name, found.a, found.b, found.ratio, goal,
+	       found.ratio <= goal ? "" : ", missed");
 }
 
-static double batch(const struct runner *runner)
+static double goal_of(const struct bench_case *bench, const char *profile)
 {
-	double spent;
-	if (write(runner->to, "g", 1) != 1 || read(runner->from, &spent, sizeof spent) != sizeof spent) {
-		fprintf(stderr, "bench: a measured process ended\n");
-		exit(1);
-	}
-	return spent;
-}
-
-static void stop(struct runner *runner)
-{
-	close(runner->to);
-	close(runner->from);
-	waitpid(runner->pid, NULL, 0);
-}
-
-static int ascending(const void *a, const void *b)
-{
-	double x = *(const double *)a, y = *(const double *)b;
-	return (x > y) - (x < y);
-}
-
-static double median(double *values, size_t count)
-{
-	qsort(values, count, sizeof *values, ascending);
-	return values[count / 2];
-}
-
-static void report(const char *profile, const char *name, double *native, double *faked, double *ratios, size_t count, double goal)
-{
-	double ratio = median(ratios, count);
-	printf("%-12s %-36s %9.0f ns %9.0f ns  %5.3fx  (goal %.2fx%s)\n", profile, name, median(native, count), median(faked, count),
-	       ratio, goal, ratio <= goal ? "" : ", missed");
+	const struct profile *known = profile_find(profile);
+	return known && known->trait[trait_host] == host_mirror ? bench->goal : bench->shared_goal;
 }
 
 static void measure(const char *self, const char *profile, const char *registry, size_t index)
 {
-	double native[ROUNDS], faked[ROUNDS], ratios[ROUNDS];
-	struct runner bare = start(self, index, NULL, registry, 20001 + (int)index);
-	struct runner under = start(self, index, profile, registry, 20101 + (int)index);
-	batch(&bare);
-	batch(&under);
-	for (int i = 0; i < ROUNDS; i++) {
-		native[i] = batch(&bare);
-		faked[i] = batch(&under);
-		ratios[i] = faked[i] / native[i];
-	}
-	stop(&bare);
-	stop(&under);
-	report(profile, cases[index].name, native, faked, ratios, ROUNDS, strcmp(profile, "linux-6.18") ? cases[index].shared_goal : cases[index].goal);
+	char number[24], ports[2][16];
+	char *argv[] = { (char *)self, "--serve", number, ports[0], NULL };
+	snprintf(number, sizeof number, "%zu", index);
+	snprintf(ports[0], sizeof ports[0], "%zu", 20001 + index);
+	struct runner bare = runner_start(argv, NULL, NULL);
+	argv[3] = ports[1];
+	snprintf(ports[1], sizeof ports[1], "%zu", 20101 + index);
+	struct runner under = runner_start(argv, profile, registry);
+	report(profile, cases[index].name, runner_compare(bare, under, ROUNDS), goal_of(&cases[index], profile));
 }
 
 /* Starting a program: against a preload that does nothing. */
@@ -253,23 +175,24 @@ static void measure_start(const char *profile, const char *registry)
 		faked[i] = run_true(LIBRARY, profile, registry);
 		ratios[i] = faked[i] / plain[i];
 	}
-	report(profile, "start of true (vs. empty preload)", plain, faked, ratios, STARTS, 1.2);
+	struct comparison found = { median(plain, STARTS), median(faked, STARTS), median(ratios, STARTS) };
+	report(profile, "start of true (vs. empty preload)", found, 1.2);
 }
 
 int main(int argc, char **argv)
 {
-	static char *usual[] = { "linux-6.18", "starry" };
+	static char *usual[] = { "linux-6.18", "linux-4.4", "freebsd-14", "starry" };
 	char registry[] = "/dev/shm/fakebind-bench-XXXXXX";
 	if (argc == 4 && !strcmp(argv[1], "--serve"))
 		return serve(&cases[strtoul(argv[2], NULL, 10) % CASES], atoi(argv[3]));
 	char **profiles = argc > 1 ? argv + 1 : usual;
-	int count = argc > 1 ? argc - 1 : 2;
+	size_t count = argc > 1 ? (size_t)argc - 1 : sizeof usual / sizeof *usual;
 	if (!mkdtemp(registry))
 		fail(registry);
 	printf("%-12s %-36s %12s %12s\n", "profile", "case", "native", "fakebind");
-	for (int i = 0; i < count; i++) {
+	for (size_t i = 0; i < count; i++) {
 		char file[128];
-		snprintf(file, sizeof file, "%s/%d", registry, i);
+		snprintf(file, sizeof file, "%s/%zu", registry, i);
 		for (size_t index = 0; index < CASES; index++)
 			measure(argv[0], profiles[i], file, index);
 		measure_start(profiles[i], file);

@@ -8,25 +8,18 @@
 #define _GNU_SOURCE
 #include <arpa/inet.h>
 #include <errno.h>
-#include <fcntl.h>
 #include <netinet/in.h>
-#include <signal.h>
-#include <spawn.h>
 #include <stdbool.h>
-#include <stdint.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/resource.h>
 #include <sys/socket.h>
 #include <sys/stat.h>
-#include <sys/wait.h>
-#include <time.h>
 #include <unistd.h>
 
-#ifndef LIBRARY
-#error "LIBRARY is the path of the library to measure"
-#endif
+#include "runner.h"
+
 #define ROUNDS 41
 #define HOLDERS_EACH 10000 /* sockets of one holding process */
 #define FIRST_PORT 2000
@@ -37,19 +30,6 @@
 #define REGISTERED 1000
 
 static const char *self, *profile = "linux-6.18";
-
-static double now(void)
-{
-	struct timespec time;
-	clock_gettime(CLOCK_MONOTONIC, &time);
-	return (double)time.tv_sec * 1e9 + (double)time.tv_nsec;
-}
-
-static void fail(const char *what)
-{
-	fprintf(stderr, "size: %s: %s\n", what, strerror(errno));
-	exit(1);
-}
 
 static int bind_to(uint32_t address, int port, bool share)
 {
@@ -155,102 +135,21 @@ static int child(char **argv)
 
 /* ---- starting them ---- */
 
-struct runner { pid_t pid; int to, from; };
-
 /* registry: NULL for native. */
 static struct runner start(const char *registry, const char *what, int a, int b, int c, int d)
 {
-	int in[2], out[2];
-	char numbers[4][16], preload[4096], os[128], file[4096];
+	char numbers[4][16];
 	char *argv[] = { (char *)self, (char *)what, numbers[0], numbers[1], numbers[2], numbers[3], NULL };
-	char *environment[] = { preload, os, file, NULL }, *bare[] = { NULL };
-	struct runner runner;
-	posix_spawn_file_actions_t actions;
 	snprintf(numbers[0], sizeof numbers[0], "%d", a);
 	snprintf(numbers[1], sizeof numbers[1], "%d", b);
 	snprintf(numbers[2], sizeof numbers[2], "%d", c);
 	snprintf(numbers[3], sizeof numbers[3], "%d", d);
-	snprintf(preload, sizeof preload, "LD_PRELOAD=%s", LIBRARY);
-	snprintf(os, sizeof os, "FAKEBIND_OS=%s", profile);
-	snprintf(file, sizeof file, "FAKEBIND_REGISTRY=%s", registry ? registry : "");
-	if (pipe2(in, O_CLOEXEC) < 0 || pipe2(out, O_CLOEXEC) < 0)
-		fail("pipe");
-	posix_spawn_file_actions_init(&actions);
-	posix_spawn_file_actions_adddup2(&actions, in[0], 0);
-	posix_spawn_file_actions_adddup2(&actions, out[1], 1);
-	errno = posix_spawn(&runner.pid, self, &actions, NULL, argv, registry ? environment : bare);
-	if (errno)
-		fail(self);
-	posix_spawn_file_actions_destroy(&actions);
-	close(in[0]);
-	close(out[1]);
-	runner.to = in[1];
-	runner.from = out[0];
-	return runner;
+	return runner_start(argv, registry ? profile : NULL, registry);
 }
-
-static void stop(struct runner *runner)
-{
-	close(runner->to);
-	close(runner->from);
-	waitpid(runner->pid, NULL, 0);
-}
-
-static void await(const struct runner *runner)
-{
-	char byte;
-	if (read(runner->from, &byte, 1) != 1)
-		exit(1);
-}
-
-static void go(const struct runner *runner)
-{
-	if (write(runner->to, "g", 1) != 1)
-		fail("a measured process");
-}
-
-static double result(const struct runner *runner)
-{
-	double spent;
-	if (read(runner->from, &spent, sizeof spent) != sizeof spent)
-		exit(1);
-	return spent;
-}
-
-static double batch(const struct runner *runner)
-{
-	go(runner);
-	return result(runner);
-}
-
-static int ascending(const void *a, const void *b)
-{
-	double x = *(const double *)a, y = *(const double *)b;
-	return (x > y) - (x < y);
-}
-
-static double median(double *values)
-{
-	qsort(values, ROUNDS, sizeof *values, ascending);
-	return values[ROUNDS / 2];
-}
-
-/* The medians of both, and of what each of b's batches costs of a's. */
-struct comparison { double a, b, ratio; };
 
 static struct comparison compare(struct runner a, struct runner b)
 {
-	double as[ROUNDS], bs[ROUNDS], ratios[ROUNDS];
-	batch(&a);
-	batch(&b);
-	for (int i = 0; i < ROUNDS; i++) {
-		as[i] = batch(&a);
-		bs[i] = batch(&b);
-		ratios[i] = bs[i] / as[i];
-	}
-	stop(&a);
-	stop(&b);
-	return (struct comparison){ median(as), median(bs), median(ratios) };
+	return runner_compare(a, b, ROUNDS);
 }
 
 static const char *met(bool met) { return met ? "" : ", missed"; }
@@ -268,15 +167,15 @@ static void measure_holders(const char *few, const char *many, int count)
 		holder[holders] = start(many, "--hold", first, count - first < HOLDERS_EACH ? count - first : HOLDERS_EACH, 0, 0);
 	}
 	for (int i = 0; i < holders; i++)
-		await(&holder[i]);
+		runner_await(&holder[i]);
 	holder[holders] = start(few, "--hold", 5 * PORTS, 10, 0, 0);
-	await(&holder[holders++]);
+	runner_await(&holder[holders++]);
 	struct comparison found = compare(start(few, "--measured", FREE_PORT, 2000, 0, 0), start(many, "--measured", FREE_PORT + 1, 2000, 0, 0));
 	printf("a bind beside 10 and %d holders: %.0f ns, %.0f ns  %.3fx (goal 1.05x%s)\n", count, found.a, found.b, found.ratio, met(found.ratio <= 1.05));
 	if (stat(many, &file) == 0)
 		printf("memory of the registry: %lld bytes a holder\n", (long long)file.st_blocks * 512 / count);
 	for (int i = 0; i < holders; i++)
-		stop(&holder[i]);
+		runner_stop(&holder[i]);
 }
 
 static void measure_shared(const char *registry)
@@ -295,9 +194,9 @@ static double rate(const struct runner *runner, int count)
 {
 	double start = now();
 	for (int i = 0; i < count; i++)
-		go(&runner[i]);
+		runner_go(&runner[i]);
 	for (int i = 0; i < count; i++)
-		result(&runner[i]);
+		runner_result(&runner[i]);
 	return count / (now() - start);
 }
 
@@ -314,23 +213,23 @@ static void measure_scaling(const char *registry)
 			host[i] = rate(bare, count) / rate(bare, 1);
 			ratios[i] = rate(under, count) / rate(under, 1) / host[i];
 		}
-		double ratio = median(ratios);
-		printf("%d processes, a port each: the host scales %.2fx, fakebind %.2fx of that (goal 0.90x%s)\n", count, median(host), ratio, met(ratio >= 0.9));
+		double ratio = median(ratios, ROUNDS);
+		printf("%d processes, a port each: the host scales %.2fx, fakebind %.2fx of that (goal 0.90x%s)\n", count, median(host, ROUNDS), ratio, met(ratio >= 0.9));
 	}
 	for (int i = 0; i < MOST; i++) {
-		stop(&bare[i]);
-		stop(&under[i]);
+		runner_stop(&bare[i]);
+		runner_stop(&under[i]);
 	}
 }
 
 static void measure_refusal(const char *registry)
 {
 	struct runner many = start(registry, "--register", REGISTERED, FREE_PORT + 40, 0, 0);
-	await(&many);
+	runner_await(&many);
 	struct comparison found = compare(start(NULL, "--measured", FREE_PORT + 40, 20, 0, 1), start(registry, "--measured", FREE_PORT + 40, 20, 0, 1));
 	printf("a refusal for a doubtful holder, %d processes: native %.1f us, fakebind %.1f us (goal 200 us%s)\n", REGISTERED, found.a / 1e3, found.b / 1e3,
 	       met(found.b <= 200e3));
-	stop(&many);
+	runner_stop(&many);
 }
 
 int main(int argc, char **argv)
