@@ -13,10 +13,12 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <unistd.h>
 
 #include "grid.h"
 #include "play_model.h"
 #include "profile_text.h"
+#include "systems.h"
 
 /* In the order in which the page offers them. */
 static const struct {
@@ -49,8 +51,7 @@ struct note {
 };
 
 struct atlas {
-	const struct profile **systems;
-	size_t system_count;
+	struct systems systems;
 	const char *output; /* NULL: standard output */
 	struct scenario_list list;
 	struct model_player model;
@@ -62,27 +63,13 @@ struct atlas {
 static const char help[] =
 	"Usage: fakebind atlas [OPTION]...\n"
 	"\n"
-	"Writes an atlas of the systems, one HTML page that needs no network: for any two of them which sockets can\n"
-	"share a port, where they differ, and by which rules.\n"
+	"Writes an atlas of the systems, one HTML page that needs no network: for any two\n"
+	"of them which sockets can share a port, where they differ, and by which rules.\n"
 	"\n"
-	"  -o, --os NAME|FILE     only this system; may be repeated (default: all of them)\n"
+	"  -o, --os NAME|FILE     only these; may be repeated, or a list with commas\n"
+	"                         (default: all of them)\n"
 	"      --output FILE      write it there, not on standard output\n"
 	"  -h, --help             show this text\n";
-
-static int misuse(void)
-{
-	complain("try `fakebind atlas --help`");
-	return EXIT_OURS;
-}
-
-static void *must(void *memory)
-{
-	if (!memory) {
-		perror("fakebind");
-		exit(EXIT_OURS);
-	}
-	return memory;
-}
 
 /* ---- JSON ---- */
 
@@ -281,8 +268,8 @@ static struct json_object *atlas_json(struct atlas *atlas)
 {
 	struct json_object *object = json_object_new_object(), *systems = json_object_new_array();
 
-	for (size_t i = 0; i < atlas->system_count; i++)
-		json_object_array_add(systems, system_json(atlas, atlas->systems[i]));
+	for (size_t i = 0; i < atlas->systems.count; i++)
+		json_object_array_add(systems, system_json(atlas, atlas->systems.profiles[i]));
 	json_object_object_add(object, "version", json_object_new_string(PACKAGE_VERSION));
 	add_questions(object);
 	json_object_object_add(object, "systems", systems);
@@ -373,14 +360,6 @@ static int write_atlas(struct atlas *atlas)
 /* ---- what is wanted ---- */
 
 #define OUTPUT 256
-#define GO_ON (-1)
-
-static void add_system(struct atlas *atlas, const struct profile *profile)
-{
-	atlas->systems = must(realloc(atlas->systems, (atlas->system_count + 1) * sizeof(*atlas->systems)));
-	atlas->systems[atlas->system_count++] = profile;
-}
-
 /* An exit status, or GO_ON. */
 static int parse(int argc, char **argv, struct atlas *atlas)
 {
@@ -390,16 +369,13 @@ static int parse(int argc, char **argv, struct atlas *atlas)
 		{ "help", no_argument, NULL, 'h' },
 		{ NULL, 0, NULL, 0 },
 	};
-	const struct profile *profile;
 	int letter;
 
 	while ((letter = getopt_long(argc, argv, "o:h", options, NULL)) != -1) {
 		switch (letter) {
 		case 'o':
-			profile = profile_or_complain(optarg);
-			if (!profile)
+			if (!systems_add(&atlas->systems, optarg))
 				return EXIT_OURS;
-			add_system(atlas, profile);
 			break;
 		case OUTPUT:
 			atlas->output = optarg;
@@ -412,7 +388,12 @@ static int parse(int argc, char **argv, struct atlas *atlas)
 		}
 	}
 	if (optind < argc) {
-		complain("unexpected argument: %s", argv[optind]);
+		complain("atlas takes no argument: %s", argv[optind]);
+		return misuse();
+	}
+	systems_once(&atlas->systems);
+	if (!atlas->output && isatty(STDOUT_FILENO)) {
+		complain("the atlas is for a browser, not for a terminal: --output FILE");
 		return misuse();
 	}
 	return GO_ON;
@@ -429,12 +410,11 @@ int atlas_main(int argc, char **argv)
 	struct atlas atlas = { .rules = pool_new(), .outcomes = pool_new(), .rows = pool_new() };
 	int result = parse(argc, argv, &atlas);
 
-	if (result == GO_ON && !atlas.system_count)
-		for (size_t i = 0; i < profile_count; i++)
-			add_system(&atlas, &profiles[i]);
+	if (result == GO_ON && !atlas.systems.count)
+		systems_add_all(&atlas.systems);
 	if (result == GO_ON)
 		result = write_atlas(&atlas);
-	free(atlas.systems);
+	systems_free(&atlas.systems);
 	scenario_list_free(&atlas.list);
 	pool_free(&atlas.rules);
 	pool_free(&atlas.outcomes);

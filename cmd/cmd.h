@@ -30,13 +30,19 @@ int matrix_main(int argc, char **argv);
 
 /* "fakebind: ..." on stderr. */
 void complain(const char *format, ...) __attribute__((format(printf, 1, 2)));
+/* The exit status of a wrong command line, after a line that says where the right ones are. */
+int misuse(void);
+#define GO_ON (-1) /* of what reads a command line: it is no exit status yet */
+/* fakebind --help */
+int show_usage(void);
+/* Ends with an error if there was no memory. */
+void *must(void *memory);
 /* Says so; returns the exit status for this errno. */
 int cannot_run(const char *command, int error);
 /* 1 after an error if stdout could not be written, else 0: a list cut short must not look whole. */
 int finish_output(void);
 
-/* The profile of that name or in that file; else NULL, after an error: for a name one that lists those there
- * are, nearest first. */
+/* The profile of that name or in that file; else NULL, after an error: for a name one that offers the nearest. */
 const struct profile *profile_or_complain(const char *name);
 
 /* ---- target.c: what is going to run ---- */

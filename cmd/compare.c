@@ -4,7 +4,6 @@
 #include "cmd.h"
 
 #include <getopt.h>
-#include <json-c/json.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -13,6 +12,7 @@
 #include "matrix.h"
 #include "play_model.h"
 #include "playing.h"
+#include "print_json.h"
 
 struct reply {
 	char answer[ANSWER_MAX];
@@ -39,37 +39,27 @@ struct comparison {
 
 static const char help[] =
 	"Usage: fakebind compare --os A --os B [OPTION]... [FILE]...\n"
-	"       fakebind compare --matrix {--os NAME [--os NAME]... | --all} [OPTION]...\n"
+	"       fakebind compare --matrix {--os NAME... | --all} [OPTION]...\n"
 	"\n"
-	"Shows where two systems differ, and by which rules.  Without a FILE (scenarios, `-' for standard\n"
-	"input) it tries every pair of sockets on one port: protocol, addresses, options, listening,\n"
-	"connected, closed, of another user.  With --matrix, or for more than two systems, these pairs are a table:\n"
-	"first sockets down, second ones across, in each cell the verdicts of the systems.\n"
+	"Shows where two systems differ, and by which rules.  Without a FILE (scenarios,\n"
+	"`-' for standard input) it tries every pair of sockets on one port: protocol,\n"
+	"addresses, options, listening, connected, closed, of another user.  With\n"
+	"--matrix, or for more than two systems, these pairs are a table: first sockets\n"
+	"down, second ones across, in each cell the verdicts of the systems.\n"
 	"\n"
-	"  -o, --os NAME          a system; may be repeated\n"
-	"  -m, --matrix           the table of pairs, or a list if the terminal is too narrow\n"
-	"  -a, --all              every differing scenario, not one for each cause; of a matrix also where\n"
-	"                         the systems agree; without --os: every system there is\n"
-	"      --loopback-alias   127.0.0.2 and its like were added to the loopback interfaces\n"
-	"  -f, --format FORMAT    human (the default), tsv or json: every differing step, or pair\n"
+	"  -o, --os NAME|FILE     a system; may be repeated, or a list with commas\n"
+	"  -m, --matrix           the table of pairs, or a list on a narrow terminal\n"
+	"  -a, --all              every differing scenario, not one for each cause; of a\n"
+	"                         matrix also where the systems agree; without --os every\n"
+	"                         system there is\n"
+	"      --loopback-alias   127.0.0.2 and its like exist (systems other than Linux)\n"
+	"  -f, --format FORMAT    human (the default), tsv or json: every differing step,\n"
+	"                         or pair\n"
+	"      --json             the same as --format json\n"
 	"  -h, --help             show this text\n"
 	"\n"
-	"The exit status is 0 if there is no difference, 1 if there is one, 125 after an error.\n";
-
-static int misuse(void)
-{
-	complain("try `fakebind compare --help`");
-	return EXIT_OURS;
-}
-
-static void *must(void *memory)
-{
-	if (!memory) {
-		perror("fakebind");
-		exit(EXIT_OURS);
-	}
-	return memory;
-}
+	"The exit status is 0 if there is no difference, 1 if there is one, 125 after an\n"
+	"error.\n";
 
 /* ---- playing ---- */
 
@@ -224,8 +214,7 @@ static void print_json(const struct comparison *comparison, const struct scenari
 	json_object_array_add(sides, side_json(comparison, 0, step));
 	json_object_array_add(sides, side_json(comparison, 1, step));
 	json_object_object_add(object, "answers", sides);
-	puts(json_object_to_json_string_ext(object, JSON_C_TO_STRING_PLAIN | JSON_C_TO_STRING_NOSLASHESCAPE));
-	json_object_put(object);
+	json_print_line(object);
 }
 
 static void report(struct comparison *comparison, size_t number, size_t first)
@@ -267,26 +256,16 @@ static int compare(struct comparison *comparison)
 		printf("%s and %s: %zu scenarios, %zu differ\n", name_of(comparison, 0), name_of(comparison, 1),
 		       comparison->list.count, comparison->differing);
 	}
-	if (finish_output())
-		return EXIT_OURS;
-	return comparison->differing ? 1 : 0;
+	return finish_output() || comparison->differing;
 }
 
 /* ---- what is wanted ---- */
 
-#define ALIAS 256
-#define GO_ON (-1)
-
+enum { ALIAS = 256, JSON };
 struct wish {
 	struct matrix_wish matrix; /* what both forms share, too */
 	bool is_matrix;
 };
-
-static void add_system(struct wish *wish, const struct profile *profile)
-{
-	wish->matrix.systems = must(realloc(wish->matrix.systems, (wish->matrix.count + 1) * sizeof(*wish->matrix.systems)));
-	wish->matrix.systems[wish->matrix.count++] = profile;
-}
 
 /* An exit status, or GO_ON. */
 static int parse(int argc, char **argv, struct wish *wish)
@@ -297,19 +276,17 @@ static int parse(int argc, char **argv, struct wish *wish)
 		{ "all", no_argument, NULL, 'a' },
 		{ "loopback-alias", no_argument, NULL, ALIAS },
 		{ "format", required_argument, NULL, 'f' },
+		{ "json", no_argument, NULL, JSON },
 		{ "help", no_argument, NULL, 'h' },
 		{ NULL, 0, NULL, 0 },
 	};
-	const struct profile *profile;
 	int letter;
 
 	while ((letter = getopt_long(argc, argv, "o:maf:h", options, NULL)) != -1) {
 		switch (letter) {
 		case 'o':
-			profile = profile_or_complain(optarg);
-			if (!profile)
+			if (!systems_add(&wish->matrix.systems, optarg))
 				return EXIT_OURS;
-			add_system(wish, profile);
 			break;
 		case 'm':
 			wish->is_matrix = true;
@@ -324,6 +301,9 @@ static int parse(int argc, char **argv, struct wish *wish)
 			if (!output_parse(optarg, &wish->matrix.output))
 				return EXIT_OURS;
 			break;
+		case JSON:
+			wish->matrix.output = OUTPUT_JSON;
+			break;
 		case 'h':
 			fputs(help, stdout);
 			return finish_output();
@@ -334,20 +314,15 @@ static int parse(int argc, char **argv, struct wish *wish)
 	return GO_ON;
 }
 
-/* --all without a system is about the systems, not about what is shown of them. */
-static void add_all_systems(struct wish *wish)
-{
-	for (size_t i = 0; i < profile_count; i++)
-		add_system(wish, &profiles[i]);
-	wish->matrix.all = false;
-}
-
 static int check(struct wish *wish, char **paths)
 {
-	if (wish->matrix.all && !wish->matrix.count)
-		add_all_systems(wish);
-	wish->is_matrix |= wish->matrix.count > 2;
-	if (wish->matrix.count < 2) {
+	/* --all without a system is about the systems, not about what is shown of them. */
+	if (wish->matrix.all && !wish->matrix.systems.count) {
+		systems_add_all(&wish->matrix.systems);
+		wish->matrix.all = false;
+	}
+	wish->is_matrix |= wish->matrix.systems.count > 2;
+	if (wish->matrix.systems.count < 2) {
 		complain("two systems are needed: --os A --os B");
 		return misuse();
 	}
@@ -364,7 +339,7 @@ static int compare_two(const struct matrix_wish *wish, char **paths)
 	int result = EXIT_OURS;
 
 	for (int side = 0; side < 2; side++)
-		comparison.model[side] = (struct model_player){ .profile = wish->systems[side], .loopback_alias = wish->loopback_alias };
+		comparison.model[side] = (struct model_player){ .profile = wish->systems.profiles[side], .loopback_alias = wish->loopback_alias };
 	if (*paths ? !scenarios_read(&comparison.list, paths) : !grid_scenarios(&comparison.list))
 		goto cleanup;
 	if (comparison.list.count)
@@ -390,6 +365,6 @@ int compare_main(int argc, char **argv)
 		result = check(&wish, argv + optind);
 	if (result == GO_ON)
 		result = wish.is_matrix ? matrix_show(&wish.matrix) : compare_two(&wish.matrix, argv + optind);
-	free(wish.matrix.systems);
+	systems_free(&wish.matrix.systems);
 	return result;
 }

@@ -7,7 +7,6 @@
 #include <errno.h>
 #include <fcntl.h>
 #include <getopt.h>
-#include <json-c/json.h>
 #include <linux/netlink.h>
 #include <stdarg.h>
 #include <stdio.h>
@@ -21,6 +20,7 @@
 
 #include "doctor.h"
 #include "fakebind.h"
+#include "print_json.h"
 #include "shim/host/place.h"
 #include "terminal.h"
 
@@ -30,30 +30,27 @@
 static const char help[] =
 	"Usage: fakebind doctor [--json] [--] COMMAND [ARGUMENT]...\n"
 	"\n"
-	"Can fakebind reach this program, what would pass it by, and what helps?  Nothing is run but\n"
-	"the program's dynamic loader, which is asked what it would load.\n"
+	"Can fakebind reach this program, what would pass it by, and what helps?  Nothing\n"
+	"is run but the program's dynamic loader, which is asked what it would load.\n"
 	"\n"
-	"  -j, --json   for programs\n"
-	"  -h, --help   show this text\n"
+	"      --json            for programs\n"
+	"  -h, --help            show this text\n"
 	"\n"
-	"The exit status is 0 if nothing was found, 1 if something would pass fakebind by, 125 after an\n"
-	"error.\n";
+	"The exit status is 0 if nothing was found, 1 if something would pass fakebind\n"
+	"by, 125 after an error.\n";
 
 static const char *const level_names[] = { "fine", "note", "leak" };
 
 void report_add(struct report *report, enum level level, const char *check, const char *advice, const char *format, ...)
 {
 	struct finding finding = { level, check, NULL, advice };
-	struct finding *grown = realloc(report->findings, (report->count + 1) * sizeof(*grown));
 	va_list arguments;
 
 	va_start(arguments, format);
-	if (!grown || vasprintf(&finding.text, format, arguments) < 0) {
-		perror("fakebind");
-		exit(EXIT_OURS);
-	}
+	if (vasprintf(&finding.text, format, arguments) < 0)
+		must(NULL);
 	va_end(arguments);
-	report->findings = grown;
+	report->findings = must(realloc(report->findings, (report->count + 1) * sizeof(*report->findings)));
 	report->findings[report->count++] = finding;
 }
 
@@ -409,14 +406,7 @@ static void print_json(const struct report *report, const char *path)
 	json_object_object_add(object, "command", json_object_new_string(path));
 	json_object_object_add(object, "leaks", json_object_new_boolean(leaks(report)));
 	json_object_object_add(object, "findings", array);
-	puts(json_object_to_json_string_ext(object, JSON_C_TO_STRING_PRETTY | JSON_C_TO_STRING_SPACED | JSON_C_TO_STRING_NOSLASHESCAPE));
-	json_object_put(object);
-}
-
-static int misuse(void)
-{
-	complain("try `fakebind doctor --help`");
-	return EXIT_OURS;
+	json_print(object);
 }
 
 static int examine(char **command, bool json)
@@ -449,7 +439,7 @@ int doctor_main(int argc, char **argv)
 	bool json = false;
 	int letter;
 
-	while ((letter = getopt_long(argc, argv, "+jh", options, NULL)) != -1) {
+	while ((letter = getopt_long(argc, argv, "+h", options, NULL)) != -1) {
 		if (letter == 'h') {
 			fputs(help, stdout);
 			return finish_output();

@@ -5,32 +5,29 @@
 
 #include <errno.h>
 #include <getopt.h>
-#include <json.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <unistd.h>
 
+#include "print_json.h"
 #include "sessions.h"
 
 static const char help[] =
 	"Usage: fakebind sessions [--json]\n"
 	"       fakebind end NAME [--force]\n"
 	"\n"
-	"Lists the runs and sessions of this user; ends one: what it remembers is forgotten.\n"
+	"Lists the runs and sessions of this user; ends one: what it remembers is\n"
+	"forgotten.\n"
 	"\n"
-	"  -f, --force   although programs of it run: they go on together, later ones begin anew\n"
-	"      --json    for programs\n"
-	"  -h, --help    show this text\n"
+	"  -f, --force           although programs of it run: they go on together, later\n"
+	"                        ones begin anew\n"
+	"      --json            for programs\n"
+	"  -h, --help            show this text\n"
 	"\n"
-	"One ends by itself when no program of it runs and its connections have left nothing behind (TIME_WAIT):\n"
-	"the next start of any program under fakebind removes it.\n";
-
-static int misuse(const char *command)
-{
-	complain("try `fakebind %s --help`", command);
-	return EXIT_OURS;
-}
+	"One ends by itself when no program of it runs and its connections have left\n"
+	"nothing behind (TIME_WAIT): the next start of any program under fakebind removes\n"
+	"it.\n";
 
 /* ---- the list ---- */
 
@@ -104,8 +101,7 @@ static void print_json(const struct line *lines, size_t count)
 		json_object_object_add(object, "pids", pids);
 		json_object_array_add(array, object);
 	}
-	puts(json_object_to_json_string_ext(array, JSON_C_TO_STRING_PRETTY | JSON_C_TO_STRING_SPACED | JSON_C_TO_STRING_NOSLASHESCAPE));
-	json_object_put(array);
+	json_print(array);
 }
 
 static int list_sessions(bool json)
@@ -198,7 +194,7 @@ static int parse(int argc, char **argv, bool *force, bool *json)
 			return finish_output();
 		}
 		if (letter == '?')
-			return misuse(argv[0]);
+			return misuse();
 	}
 	return -1;
 }
@@ -212,7 +208,7 @@ int sessions_main(int argc, char **argv)
 		return result;
 	if (force || optind < argc) {
 		complain("sessions takes no %s", force ? "--force" : "argument; to end one: fakebind end NAME");
-		return misuse(argv[0]);
+		return misuse();
 	}
 	return list_sessions(json);
 }
@@ -224,11 +220,9 @@ int end_main(int argc, char **argv)
 
 	if (result >= 0)
 		return result;
-	if (optind == argc && !force)
-		return list_sessions(json);
 	if (optind + 1 != argc || json) {
-		complain("end takes the name of one session");
-		return misuse(argv[0]);
+		complain("end takes the name of one session; fakebind sessions lists them");
+		return misuse();
 	}
 	return end(argv[optind], force);
 }

@@ -19,27 +19,18 @@ static struct holding *add(struct holdings *holdings)
 	struct holding *all = holdings->all;
 
 	if ((holdings->count & (holdings->count - 1)) == 0) /* full at each power of two */
-		all = realloc(all, (holdings->count ? 2 * holdings->count : 1) * sizeof(*all));
-	if (!all) {
-		complain("no memory");
-		exit(EXIT_OURS);
-	}
+		all = must(realloc(all, (holdings->count ? 2 * holdings->count : 1) * sizeof(*all)));
 	holdings->all = all;
 	all += holdings->count++;
 	*all = (struct holding){ .origin = ORIGIN_REGISTERED };
 	return all;
 }
 
-static bool is_memory(const struct holder *holder)
-{
-	return holder->state == STATE_ANCHOR || holder->state == STATE_TIME_WAIT;
-}
-
 static enum evidence evidence_without_kernel(const struct holding *holding, const struct kernel *kernel, bool doubtful)
 {
 	bool asked = kernel->known && holding->netns == kernel->netns && holding->holder.cookie;
 
-	if (is_memory(&holding->holder))
+	if (holder_is_memory(holding->holder.state))
 		return EVIDENCE_MEMORY;
 	if (asked && (holding->holder.protocol == PROTOCOL_UDP || diag_complete()))
 		return EVIDENCE_GONE;
@@ -72,7 +63,7 @@ static void add_records(struct holdings *holdings, struct registry *registry, co
 
 	while (registry_scan(registry, &scan, &holder, &doubtful, &netns)) {
 		struct holding *holding = add(holdings);
-		const struct diag_socket *socket = is_memory(&holder) || netns != kernel->netns ? NULL : kernel_find(kernel, holder.cookie);
+		const struct diag_socket *socket = holder_is_memory(holder.state) || netns != kernel->netns ? NULL : kernel_find(kernel, holder.cookie);
 
 		holding->holder = holder;
 		holding->netns = netns;
@@ -204,12 +195,8 @@ static int by_number(const void *left, const void *right)
 /* The cookies of the sockets that have a record. */
 static uint64_t *cookies_of(const struct holdings *holdings)
 {
-	uint64_t *cookies = calloc(holdings->registered + 1, sizeof(*cookies));
+	uint64_t *cookies = must(calloc(holdings->registered + 1, sizeof(*cookies)));
 
-	if (!cookies) {
-		complain("no memory");
-		exit(EXIT_OURS);
-	}
 	for (size_t i = 0; i < holdings->registered; i++)
 		if (holdings->all[i].evidence == EVIDENCE_KERNEL)
 			cookies[i] = holdings->all[i].holder.cookie;
@@ -391,7 +378,7 @@ void print_owners(FILE *out, const struct holding *holding, const struct openers
 	}
 	if (count)
 		return;
-	if (!holding->owner_alive || is_memory(&holding->holder) || !holding->holder.pid) {
+	if (!holding->owner_alive || holder_is_memory(holding->holder.state) || !holding->holder.pid) {
 		fputs("-", out);
 		return;
 	}
@@ -428,7 +415,7 @@ struct json_object *holding_json(const struct holding *holding, const struct hol
 	static const char *const evidences[] = { "kernel", "owner", "doubtful", "gone", "memory" };
 	struct json_object *object = json_object_new_object();
 	char address[INET6_ADDRSTRLEN] = "";
-	bool owned = holding->owner_alive && holder->pid && !is_memory(holder);
+	bool owned = holding->owner_alive && holder->pid && !holder_is_memory(holder->state);
 
 	inet_ntop(holder->domain, holder->address, address, sizeof(address));
 	json_object_object_add(object, "protocol", json_object_new_string(protocol_text(holder->protocol)));

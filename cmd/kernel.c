@@ -19,12 +19,7 @@ static void *grown(void *array, size_t count, size_t *room, size_t size)
 	if (count < *room)
 		return array;
 	*room = 2 * *room + 64;
-	array = realloc(array, *room * size);
-	if (!array) {
-		complain("no memory");
-		exit(EXIT_OURS);
-	}
-	return array;
+	return must(realloc(array, *room * size));
 }
 
 /* ---- sockets ---- */

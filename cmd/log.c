@@ -27,23 +27,18 @@ struct view {
 static const char help[] =
 	"Usage: fakebind log [OPTION]... FILE\n"
 	"\n"
-	"Shows what `fakebind --log FILE' wrote (fakebind-log(5)): a line for each call, and why it was refused.\n"
-	"FILE `-' is standard input.\n"
+	"Shows what `fakebind --log FILE` wrote (fakebind-log(5)): a line for each call,\n"
+	"and why it was refused.  FILE `-' is standard input.\n"
 	"\n"
-	"  -r, --refused        only what was refused\n"
-	"  -p, --port N         only calls about this port\n"
-	"  -P, --program NAME   only this program's; a pattern\n"
-	"  -f, --follow         wait for more, until interrupted\n"
-	"      --json           the lines as they are, if they are right\n"
-	"  -h, --help           show this text\n"
+	"  -r, --refused         only what was refused\n"
+	"  -p, --port PORT       only calls about this port\n"
+	"  -P, --program NAME    only this program's; a pattern\n"
+	"  -f, --follow          wait for more, until interrupted\n"
+	"      --json            the lines as they are, if they are right\n"
+	"  -h, --help            show this text\n"
 	"\n"
-	"The exit status is 0; 1 if a line cannot be read (the others are shown); 125 after an error.\n";
-
-static int misuse(void)
-{
-	complain("try `fakebind log --help`");
-	return EXIT_OURS;
-}
+	"The exit status is 0; 1 if a line cannot be read (the others are shown); 125\n"
+	"after an error.\n";
 
 static bool is_wanted(const struct view *view, const struct log_line *line)
 {
@@ -170,8 +165,6 @@ static bool parse_port(const char *word, int64_t *port)
 
 enum { JSON = 256 };
 
-#define GO_ON (-1)
-
 static int parse(int argc, char **argv, struct view *view)
 {
 	static const struct option options[] = {
@@ -233,7 +226,5 @@ int log_main(int argc, char **argv)
 	}
 	if (file != stdin)
 		fclose(file);
-	if (finish_output())
-		return 1;
-	return view.wrong ? 1 : 0;
+	return finish_output() || view.wrong;
 }

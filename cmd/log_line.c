@@ -284,15 +284,8 @@ static void take_line(struct log_list *list, const char *path, unsigned number, 
 		return;
 	}
 	line.number = number;
-	if (!(list->count & (list->count - 1))) {
-		struct log_line *more = realloc(list->lines, (list->count ? 2 * list->count : 1) * sizeof(*more));
-
-		if (!more) {
-			perror("fakebind");
-			exit(EXIT_OURS);
-		}
-		list->lines = more;
-	}
+	if (!(list->count & (list->count - 1)))
+		list->lines = must(realloc(list->lines, (list->count ? 2 * list->count : 1) * sizeof(*list->lines)));
 	list->lines[list->count++] = line;
 }
 

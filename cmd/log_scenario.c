@@ -51,15 +51,6 @@ struct translation {
 	int64_t uid;
 };
 
-static void *must(void *memory)
-{
-	if (!memory) {
-		perror("fakebind");
-		exit(EXIT_OURS);
-	}
-	return memory;
-}
-
 static bool is_call(const struct log_line *line, const char *call)
 {
 	return !strcmp(line->call, call);

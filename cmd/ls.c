@@ -23,9 +23,10 @@ struct listing {
 static const char help[] =
 	"Usage: fakebind ls [OPTION]...\n"
 	"\n"
-	"Shows who holds which address: of the session this runs in, else of every run and session of this user.\n"
+	"Shows who holds which address: of the session this runs in, else of every run\n"
+	"and session of this user.\n"
 	"\n"
-	"  -s, --session NAME    of this one (fakebind sessions lists them)\n"
+	"  -s, --session NAME    of this one (`fakebind sessions` lists them)\n"
 	"  -a, --all             of every session, and also what is gone or over\n"
 	"  -w, --watch           again each second, until Ctrl-C\n"
 	"      --json            for programs\n"
@@ -33,17 +34,13 @@ static const char help[] =
 	"\n"
 	"EVIDENCE says how sure it is that the socket is there:\n"
 	"  sock_diag     the kernel has it\n"
-	"  owner alive   the kernel cannot tell, but the program that bound it runs and did not close it\n"
+	"  owner alive   the kernel cannot tell, but the program that bound it runs and\n"
+	"                did not close it\n"
 	"  doubtful      the program has closed it or ended; another may have it open\n"
 	"  gone          the kernel has it no more (--all)\n"
-	"  memory        no socket: what the system keeps of one (TIME_WAIT; anchor: for ever)\n"
+	"  memory        no socket: what the system keeps of one (TIME_WAIT; anchor: for\n"
+	"                ever)\n"
 	"  outside       a program that does not run under fakebind has it\n";
-
-static int misuse(void)
-{
-	complain("try `fakebind ls --help`");
-	return EXIT_OURS;
-}
 
 /* ---- rows ---- */
 
@@ -290,7 +287,7 @@ static bool look_at_all(const struct listing *listing, FILE *out, struct json_ob
 		good &= look_at(listing, &list.files[i], out, array);
 	}
 	if (!list.count && !array)
-		fputs("nothing runs under fakebind\n", out);
+		fputs("no session: nothing runs under fakebind\n", out);
 	sessions_free(&list);
 	return good;
 }

@@ -5,6 +5,7 @@
 #include <errno.h>
 #include <stdarg.h>
 #include <stdio.h>
+#include <stdlib.h>
 #include <string.h>
 #include <sys/auxv.h>
 
@@ -20,31 +21,32 @@ static const char usage[] =
 	"       fakebind sessions [--json]\n"
 	"       fakebind end NAME [--force]\n"
 	"       fakebind expire [PORT] [--session NAME]\n"
-	"       fakebind doctor [--json] COMMAND [ARGUMENT]...\n"
+	"       fakebind doctor [--json] [--] COMMAND [ARGUMENT]...\n"
 	"       fakebind log [OPTION]... FILE\n"
-	"       fakebind replay FILE --os NAME... [OPTION]...\n"
-	"       fakebind matrix --os NAME,... [OPTION]... [--] COMMAND [ARGUMENT]...\n"
+	"       fakebind replay LOG --os NAME... [OPTION]...\n"
+	"       fakebind matrix --os NAME... [OPTION]... [--] COMMAND [ARGUMENT]...\n"
+	"       fakebind help [SUBCOMMAND]\n"
 	"\n"
 	"Runs an unmodified COMMAND so that bind, listen, SO_REUSEADDR, SO_REUSEPORT and\n"
 	"TIME_WAIT behave as on another system.\n"
 	"\n"
-	"  -o, --os NAME|FILE    the system, one of `fakebind profiles`, or a text like them\n"
-	"                        (a file: with a slash, or ending in .conf)\n"
-	"  -e, --explain[=all]   say on stderr why a call is refused (all: every decision)\n"
+	"  -o, --os NAME|FILE    the system, one of `fakebind profiles`, or a text like\n"
+	"                        them (a file: with a slash, or ending in .conf)\n"
+	"  -e, --explain[=all]   say on stderr why a call is refused (all: each decision)\n"
 	"  -L, --log FILE        append every call that decides who has a port to FILE\n"
 	"  -s, --session NAME    share ports with the other runs of this session\n"
-	"      --set WHAT        of every socket, may be repeated: exclusive (Windows, illumos);\n"
-	"                        reuseaddr=1 or =0, whatever the program asks for\n"
-	"      --only PROGRAM    it is for programs of this name alone, may be repeated\n"
-	"      --skip PROGRAM    it is not for programs of this name, may be repeated\n"
+	"      --set WHAT        of every socket, may be repeated: exclusive (Windows,\n"
+	"                        illumos); reuseaddr=1 or =0, whatever the program asks\n"
+	"      --only PROGRAM    for programs of this name alone, may be repeated\n"
+	"      --skip PROGRAM    not for programs of this name, may be repeated\n"
 	"      --time-wait TIME  how long connections stay in TIME_WAIT: 250ms, 2s, 5m,\n"
 	"                        x0.01 of the system's own time, or off\n"
 	"      --loopback-alias  127.0.0.2 and its like exist (systems other than Linux)\n"
 	"  -h, --help            show this text\n"
 	"  -V, --version         show which command and which library this is\n"
 	"\n"
-	"The exit status is COMMAND's; 125 if fakebind refuses or fails, 126 if COMMAND cannot\n"
-	"be run, 127 if it is not found.\n";
+	"The exit status is COMMAND's; 125 if fakebind refuses or fails, 126 if COMMAND\n"
+	"cannot be run, 127 if it is not found.\n";
 
 static const struct command {
 	const char *name;
@@ -80,6 +82,24 @@ void complain(const char *format, ...)
 	fputc('\n', stderr);
 }
 
+/* "fakebind", or "fakebind SUBCOMMAND". */
+static char called[32] = "fakebind";
+
+int misuse(void)
+{
+	complain("try `%s --help`", called);
+	return EXIT_OURS;
+}
+
+void *must(void *memory)
+{
+	if (!memory) {
+		complain("no memory");
+		exit(EXIT_OURS);
+	}
+	return memory;
+}
+
 int cannot_run(const char *command, int error)
 {
 	complain("cannot run %s: %s", command, strerror(error));
@@ -92,6 +112,12 @@ int finish_output(void)
 		return 0;
 	complain("cannot write to standard output");
 	return 1;
+}
+
+int show_usage(void)
+{
+	fputs(usage, stdout);
+	return finish_output();
 }
 
 static bool is(const char *argument, const char *brief, const char *full)
@@ -110,7 +136,27 @@ static int no_such_command(const char *word)
 		complain("no such subcommand: %s; did you mean %s? (to run a program: fakebind --os NAME -- %s)", word, nearest, word);
 	else
 		complain("no such subcommand: %s (to run a program: fakebind --os NAME -- %s)", word, word);
-	return EXIT_OURS;
+	return misuse();
+}
+
+/* argv[0], which getopt_long(3) puts before its errors, becomes what the user called. */
+static int run_command(int argc, char **argv)
+{
+	for (size_t i = 0; i < COMMANDS; i++) {
+		if (strcmp(argv[0], commands[i].name))
+			continue;
+		snprintf(called, sizeof(called), "fakebind %s", argv[0]);
+		argv[0] = called;
+		return commands[i].main(argc, argv);
+	}
+	return no_such_command(argv[0]);
+}
+
+static int help_main(char **argv)
+{
+	char option[] = "--help", *asks[] = { argv[1], option, NULL };
+
+	return argv[1] && *argv[1] != '-' ? run_command(2, asks) : show_usage();
 }
 
 int main(int argc, char **argv)
@@ -124,16 +170,14 @@ int main(int argc, char **argv)
 		fputs(usage, stderr);
 		return EXIT_OURS;
 	}
-	if (is(argv[1], "-h", "--help")) {
-		fputs(usage, stdout);
-		return finish_output();
-	}
+	if (is(argv[1], "-h", "--help"))
+		return show_usage();
 	if (is(argv[1], "-V", "--version"))
 		return show_version();
-	if (argv[1][0] == '-')
-		return run_main(argc, argv);
-	for (size_t i = 0; i < COMMANDS; i++)
-		if (!strcmp(argv[1], commands[i].name))
-			return commands[i].main(argc - 1, argv + 1);
-	return no_such_command(argv[1]);
+	if (!strcmp(argv[1], "help"))
+		return help_main(argv + 1);
+	if (argv[1][0] != '-')
+		return run_command(argc - 1, argv + 1);
+	argv[0] = called;
+	return run_main(argc, argv);
 }

@@ -2,7 +2,6 @@
 #define _GNU_SOURCE
 #include "matrix.h"
 
-#include <json-c/json.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -12,6 +11,7 @@
 #include "cmd.h"
 #include "grid.h"
 #include "play_model.h"
+#include "print_json.h"
 #include "terminal.h"
 
 #define PAIRS (GRID_SOCKETS * GRID_SOCKETS)
@@ -47,21 +47,12 @@ struct matrix {
 	const struct matrix_wish *wish;
 	const struct section *section;
 	struct scenario_list list;
-	struct verdict_word *verdicts; /* of the section: wish->count for each pair */
+	struct verdict_word *verdicts; /* of the section: wish->systems.count for each pair */
 	struct verdict_word *playing;
 	struct model_player model;
 	size_t differing, columns;
 	bool colour;
 };
-
-static void *must(void *memory)
-{
-	if (!memory) {
-		perror("fakebind");
-		exit(EXIT_OURS);
-	}
-	return memory;
-}
 
 /* ---- verdicts ---- */
 
@@ -93,17 +84,17 @@ static void play_section(struct matrix *matrix)
 	const struct matrix_wish *wish = matrix->wish;
 
 	for (size_t pair = 0; pair < PAIRS; pair++)
-		for (size_t i = 0; i < wish->count; i++) {
-			matrix->playing = &matrix->verdicts[pair * wish->count + i];
+		for (size_t i = 0; i < wish->systems.count; i++) {
+			matrix->playing = &matrix->verdicts[pair * wish->systems.count + i];
 			*matrix->playing = (struct verdict_word){ .answer = "ok" };
-			matrix->model = (struct model_player){ .profile = wish->systems[i], .loopback_alias = wish->loopback_alias };
+			matrix->model = (struct model_player){ .profile = wish->systems.profiles[i], .loopback_alias = wish->loopback_alias };
 			play_model(&matrix->model, &matrix->list.scenarios[pair], take_answer, matrix);
 		}
 }
 
 static const struct verdict_word *verdict_at(const struct matrix *matrix, size_t pair, size_t system)
 {
-	return &matrix->verdicts[pair * matrix->wish->count + system];
+	return &matrix->verdicts[pair * matrix->wish->systems.count + system];
 }
 
 static bool same(const struct verdict_word *a, const struct verdict_word *b)
@@ -113,7 +104,7 @@ static bool same(const struct verdict_word *a, const struct verdict_word *b)
 
 static bool differs(const struct matrix *matrix, size_t pair)
 {
-	for (size_t i = 1; i < matrix->wish->count; i++)
+	for (size_t i = 1; i < matrix->wish->systems.count; i++)
 		if (!same(verdict_at(matrix, pair, 0), verdict_at(matrix, pair, i)))
 			return true;
 	return false;
@@ -160,7 +151,7 @@ static const char *const option_names[GRID_OPTIONS] = { "--", "-p", "a-", "ap" }
 
 static int cell_width(const struct matrix *matrix)
 {
-	return matrix->wish->count < 2 ? 2 : (int)matrix->wish->count;
+	return matrix->wish->systems.count < 2 ? 2 : (int)matrix->wish->systems.count;
 }
 
 static int group_width(const struct matrix *matrix)
@@ -186,7 +177,7 @@ static void paint(const struct matrix *matrix, const char *code)
 static void print_cell(const struct matrix *matrix, size_t pair)
 {
 	bool unlike = differs(matrix, pair);
-	size_t count = unlike ? matrix->wish->count : 1;
+	size_t count = unlike ? matrix->wish->systems.count : 1;
 
 	for (size_t i = 0; i < count; i++) {
 		const struct verdict_word *word = verdict_at(matrix, pair, i);
@@ -256,8 +247,8 @@ static void print_table(const struct matrix *matrix, size_t groups)
 static void print_legend(const struct matrix *matrix)
 {
 	printf("A cell is the verdict of");
-	for (size_t i = 0; i < matrix->wish->count; i++)
-		printf("%s %s", i ? "," : "", matrix->wish->systems[i]->name);
+	for (size_t i = 0; i < matrix->wish->systems.count; i++)
+		printf("%s %s", i ? "," : "", matrix->wish->systems.profiles[i]->name);
 	puts(", or one letter if all agree:");
 	puts("  . ok, U EADDRINUSE, A EACCES, P EPERM, V EINVAL, N EADDRNOTAVAIL, F EAFNOSUPPORT,");
 	puts("  S EPROTONOSUPPORT, E another error; a small letter: of listen();");
@@ -273,8 +264,8 @@ static void print_systems(const struct matrix *matrix, size_t pair, size_t first
 	const struct verdict_word *word = verdict_at(matrix, pair, first);
 	size_t at = (size_t)printf("  %s%s:", word->answer, word->at_listen ? " at listen" : "");
 
-	for (size_t i = first; i < matrix->wish->count; i++) {
-		const char *name = matrix->wish->systems[i]->name;
+	for (size_t i = first; i < matrix->wish->systems.count; i++) {
+		const char *name = matrix->wish->systems.profiles[i]->name;
 
 		if (!same(word, verdict_at(matrix, pair, i)))
 			continue;
@@ -299,7 +290,7 @@ static void print_pair(const struct matrix *matrix, size_t pair)
 
 	printf("%s: %s %s, then %s %s\n", matrix->section->title, place_name(&grid_places[a / GRID_OPTIONS]), option_names[a % GRID_OPTIONS],
 	       place_name(&grid_places[b / GRID_OPTIONS]), option_names[b % GRID_OPTIONS]);
-	for (size_t i = 0; i < matrix->wish->count; i++)
+	for (size_t i = 0; i < matrix->wish->systems.count; i++)
 		if (is_first_of_kind(matrix, pair, i))
 			print_systems(matrix, pair, i);
 }
@@ -309,7 +300,7 @@ static void print_pair(const struct matrix *matrix, size_t pair)
 static void print_tsv(const struct matrix *matrix, size_t pair)
 {
 	fputs(matrix->list.scenarios[pair].name, stdout);
-	for (size_t i = 0; i < matrix->wish->count; i++) {
+	for (size_t i = 0; i < matrix->wish->systems.count; i++) {
 		const struct verdict_word *word = verdict_at(matrix, pair, i);
 
 		printf("\t%s%s", word->answer, word->at_listen ? " at listen" : "");
@@ -320,8 +311,8 @@ static void print_tsv(const struct matrix *matrix, size_t pair)
 static void print_tsv_heading(const struct matrix *matrix)
 {
 	fputs("pair", stdout);
-	for (size_t i = 0; i < matrix->wish->count; i++)
-		printf("\t%s", matrix->wish->systems[i]->name);
+	for (size_t i = 0; i < matrix->wish->systems.count; i++)
+		printf("\t%s", matrix->wish->systems.profiles[i]->name);
 	putchar('\n');
 }
 
@@ -330,7 +321,7 @@ static struct json_object *verdict_json(const struct matrix *matrix, size_t pair
 	const struct verdict_word *word = verdict_at(matrix, pair, system);
 	struct json_object *object = json_object_new_object();
 
-	json_object_object_add(object, "system", json_object_new_string(matrix->wish->systems[system]->name));
+	json_object_object_add(object, "system", json_object_new_string(matrix->wish->systems.profiles[system]->name));
 	json_object_object_add(object, "answer", json_object_new_string(word->answer));
 	if (word->at_listen)
 		json_object_object_add(object, "at", json_object_new_string("listen"));
@@ -347,11 +338,10 @@ static void print_json(const struct matrix *matrix, size_t pair)
 
 	json_object_object_add(object, "pair", json_object_new_string(matrix->list.scenarios[pair].name));
 	json_object_object_add(object, "differs", json_object_new_boolean(differs(matrix, pair)));
-	for (size_t i = 0; i < matrix->wish->count; i++)
+	for (size_t i = 0; i < matrix->wish->systems.count; i++)
 		json_object_array_add(answers, verdict_json(matrix, pair, i));
 	json_object_object_add(object, "answers", answers);
-	puts(json_object_to_json_string_ext(object, JSON_C_TO_STRING_PLAIN | JSON_C_TO_STRING_NOSLASHESCAPE));
-	json_object_put(object);
+	json_print_line(object);
 }
 
 /* ---- all of it ---- */
@@ -412,7 +402,7 @@ static void open_output(const struct matrix *matrix)
 	else
 		printf("A table of %zu systems needs %d columns, not %zu: here is a list.\n"
 		       "Options: a SO_REUSEADDR, p SO_REUSEPORT; mapped is [::ffff:127.0.0.1].\n\n",
-		       matrix->wish->count, LABEL + group_width(matrix) + 1, matrix->columns);
+		       matrix->wish->systems.count, LABEL + group_width(matrix) + 1, matrix->columns);
 }
 
 int matrix_show(const struct matrix_wish *wish)
@@ -420,7 +410,7 @@ int matrix_show(const struct matrix_wish *wish)
 	const size_t count = sizeof(sections) / sizeof(*sections);
 	struct matrix matrix = {
 		.wish = wish, .columns = terminal_width(), .colour = terminal_colours(),
-		.verdicts = must(calloc(PAIRS * wish->count, sizeof(*matrix.verdicts))),
+		.verdicts = must(calloc(PAIRS * wish->systems.count, sizeof(*matrix.verdicts))),
 	};
 
 	open_output(&matrix);
@@ -429,9 +419,7 @@ int matrix_show(const struct matrix_wish *wish)
 		show_section(&matrix);
 	}
 	if (wish->output == OUTPUT_HUMAN)
-		printf("%zu systems: %zu pairs, %zu differ\n", wish->count, count * PAIRS, matrix.differing);
+		printf("%zu systems: %zu pairs, %zu differ\n", wish->systems.count, count * PAIRS, matrix.differing);
 	free(matrix.verdicts);
-	if (finish_output())
-		return EXIT_OURS;
-	return matrix.differing ? 1 : 0;
+	return finish_output() || matrix.differing;
 }

@@ -4,11 +4,10 @@
 #define FAKEBIND_MATRIX_H
 
 #include "playing.h"
-#include "shim/rules/rules.h"
+#include "systems.h"
 
 struct matrix_wish {
-	const struct profile **systems;
-	size_t count;
+	struct systems systems;
 	bool loopback_alias;
 	bool all; /* also where all systems agree */
 	enum output output;

@@ -6,7 +6,6 @@
 #include <errno.h>
 #include <fnmatch.h>
 #include <getopt.h>
-#include <json-c/json.h>
 #include <limits.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -16,6 +15,7 @@
 #include "play_model.h"
 #include "play_real.h"
 #include "playing.h"
+#include "print_json.h"
 #include "read_text.h"
 #include "truth.h"
 
@@ -39,30 +39,27 @@ struct session {
 };
 
 static const char help[] =
-	"Usage: fakebind play --os NAME [OPTION]... FILE...\n"
-	"       fakebind play --os NAME --truth ANSWERS [OPTION]... [FILE]...\n"
+	"Usage: fakebind play --os NAME|FILE [OPTION]... FILE...\n"
+	"       fakebind play --os NAME|FILE --truth ANSWERS [OPTION]... [FILE]...\n"
 	"\n"
-	"Plays scenarios of socket operations by the rules alone: no socket is made, nothing waits.\n"
-	"FILE is a text of scenarios or recorded answers, `-' for standard input, plain or .xz.\n"
+	"Plays scenarios of socket operations by the rules alone: no socket is made,\n"
+	"nothing waits.  FILE is a text of scenarios or recorded answers, `-' for\n"
+	"standard input, plain or .xz.\n"
 	"\n"
-	"  -o, --os NAME          the system; with --real it may be left out: the host itself\n"
-	"  -t, --truth ANSWERS    show the steps that differ from these recorded answers; without a\n"
-	"                         FILE their own operations are played again\n"
+	"  -o, --os NAME|FILE     the system; with --real the default is the host itself\n"
+	"  -t, --truth ANSWERS    show the steps that differ from these recorded answers;\n"
+	"                         without a FILE their own operations are played again\n"
 	"      --only PATTERN     these scenarios alone; may be repeated\n"
 	"      --set exclusive    every new socket is exclusive (Windows, illumos)\n"
-	"      --loopback-alias   127.0.0.2 and its like were added to the loopback interface\n"
+	"      --loopback-alias   127.0.0.2 and its like exist (systems other than Linux)\n"
 	"  -f, --format FORMAT    human (the default), tsv or json\n"
+	"      --json             the same as --format json\n"
 	"  -e, --explain          with the rule of every answer\n"
 	"  -r, --real             play on real sockets, under the preloaded library\n"
 	"  -h, --help             show this text\n"
 	"\n"
-	"The exit status is 0; 1 if a step differs from the recorded answers; 125 after an error.\n";
-
-static int misuse(void)
-{
-	complain("try `fakebind play --help`");
-	return EXIT_OURS;
-}
+	"The exit status is 0; 1 if a step differs from the recorded answers; 125 after\n"
+	"an error.\n";
 
 /* ---- one step ---- */
 
@@ -124,12 +121,6 @@ static void step_tsv(struct session *session, const struct scenario *scenario, c
 	putchar('\n');
 }
 
-static void add_text(struct json_object *object, const char *key, const char *text)
-{
-	if (text)
-		json_object_object_add(object, key, json_object_new_string(text));
-}
-
 static void step_json(struct session *session, const struct scenario *scenario, const struct step *step, const char *answer, const char *expected)
 {
 	struct json_object *object = json_object_new_object();
@@ -137,13 +128,13 @@ static void step_json(struct session *session, const struct scenario *scenario, 
 	char id[128];
 
 	json_object_object_add(object, "step", json_object_new_int64(step - scenario->steps + 1));
-	add_text(object, "operation", step->line);
-	add_text(object, "answer", answer);
-	add_text(object, "expected", expected);
+	json_add_text_if_any(object, "operation", step->line);
+	json_add_text_if_any(object, "answer", answer);
+	json_add_text_if_any(object, "expected", expected);
 	if (rule) {
 		snprintf(id, sizeof(id), "%s/%s", session->system, rule->id);
-		add_text(object, "rule", id);
-		add_text(object, "because", rule->because);
+		json_add_text_if_any(object, "rule", id);
+		json_add_text_if_any(object, "because", rule->because);
 	}
 	json_object_array_add(session->steps, object);
 }
@@ -172,12 +163,11 @@ static void close_json(struct session *session, const struct scenario *scenario)
 {
 	struct json_object *object = json_object_new_object();
 
-	add_text(object, "scenario", scenario->name);
-	add_text(object, "system", session->system);
+	json_add_text_if_any(object, "scenario", scenario->name);
+	json_add_text_if_any(object, "system", session->system);
 	json_object_object_add(object, "steps", session->steps);
 	if (!session->truth_path || session->differs)
-		puts(json_object_to_json_string_ext(object, JSON_C_TO_STRING_PLAIN | JSON_C_TO_STRING_NOSLASHESCAPE));
-	json_object_put(object);
+		json_print_line(object);
 }
 
 static bool play_one(struct session *session, const struct scenario *scenario)
@@ -223,9 +213,7 @@ static int play_all(struct session *session)
 	if (session->truth_path && session->output == OUTPUT_HUMAN)
 		printf("%s: %zu steps of %zu scenarios, %zu steps of %zu scenarios differ\n", session->system,
 		       session->steps_played, session->scenarios_played, session->steps_differing, session->scenarios_differing);
-	if (finish_output())
-		return EXIT_OURS;
-	return session->scenarios_differing ? 1 : 0;
+	return finish_output() || session->scenarios_differing;
 }
 
 /* ---- what is to be played ---- */
@@ -272,7 +260,7 @@ static int play_under_library(const struct session *session, int argc, char **ar
 	return run_main(count, arguments);
 }
 
-enum { ONLY = 256, SET, ALIAS, ON_SOCKETS };
+enum { ONLY = 256, SET, ALIAS, JSON, ON_SOCKETS };
 
 static bool set_options(const char *word, uint32_t *options)
 {
@@ -284,8 +272,6 @@ static bool set_options(const char *word, uint32_t *options)
 	return true;
 }
 
-#define GO_ON (-1)
-
 /* An exit status, or GO_ON. */
 static int parse(int argc, char **argv, struct session *session)
 {
@@ -296,6 +282,7 @@ static int parse(int argc, char **argv, struct session *session)
 		{ "set", required_argument, NULL, SET },
 		{ "loopback-alias", no_argument, NULL, ALIAS },
 		{ "format", required_argument, NULL, 'f' },
+		{ "json", no_argument, NULL, JSON },
 		{ "explain", no_argument, NULL, 'e' },
 		{ "real", no_argument, NULL, 'r' },
 		{ "on-sockets", no_argument, NULL, ON_SOCKETS }, /* what --real starts */
@@ -326,6 +313,9 @@ static int parse(int argc, char **argv, struct session *session)
 		case 'f':
 			if (!output_parse(optarg, &session->output))
 				return EXIT_OURS;
+			break;
+		case JSON:
+			session->output = OUTPUT_JSON;
 			break;
 		case 'e':
 			session->explain = true;

@@ -8,6 +8,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "cmd.h"
 #include "world.h"
 
 #define FIRST_PORT 10001 /* P0; no multiple of a hash table's size */
@@ -276,24 +277,13 @@ static void play_step(struct stage *stage, const struct step *step)
 	}
 }
 
-static void *allocate(size_t count, size_t size)
-{
-	void *memory = calloc(count, size);
-
-	if (!memory) {
-		perror("fakebind");
-		exit(125);
-	}
-	return memory;
-}
-
 void play_model(struct model_player *player, const struct scenario *scenario, answer_function *answer, void *context)
 {
 	/* One more than needed: "uid" and "sleep" look at no socket, but have index 0. */
 	struct stage stage = {
 		.world = world_new(player->profile, player->loopback_alias, player->options),
-		.fds = allocate(scenario->name_count + 1, sizeof *stage.fds),
-		.processes = allocate(scenario->step_count + 1, sizeof *stage.processes),
+		.fds = must(calloc(scenario->name_count + 1, sizeof *stage.fds)),
+		.processes = must(calloc(scenario->step_count + 1, sizeof *stage.processes)),
 	};
 
 	for (size_t i = 0; i <= scenario->name_count; i++)

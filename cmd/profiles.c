@@ -3,29 +3,45 @@
 #include "cmd.h"
 
 #include "nearest.h"
+#include "print_json.h"
 #include "profile_text.h"
 
 #include <getopt.h>
-#include <json.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
 /* ---- one, by name ---- */
 
+#define OFFERED 6 /* of the known systems, for one that is not */
+
+/* A part of the name is as good as the name. */
+static unsigned distance(const char *word, const struct profile *profile)
+{
+	return strstr(profile->name, word) ? 0 : word_distance(word, profile->name);
+}
+
+static void no_such_system(const char *name)
+{
+	unsigned offered = 0;
+
+	fprintf(stderr, "fakebind: unknown system: %s; known, nearest first:", name);
+	for (unsigned at = 0; at <= FARTHEST; at++)
+		for (size_t i = 0; i < profile_count && offered < OFFERED; i++)
+			if (distance(name, &profiles[i]) == at) {
+				fprintf(stderr, " %s", profiles[i].name);
+				offered++;
+			}
+	fputs(" ... (fakebind profiles lists all)\n", stderr);
+}
+
 const struct profile *profile_or_complain(const char *name)
 {
 	const struct profile *found = profile_is_file(name) ? profile_read(name) : profile_find(name);
 
-	if (found || profile_is_file(name))
-		return found;
-	fprintf(stderr, "fakebind: unknown system: %s; known, nearest first:", name);
-	for (unsigned at = 0; at <= FARTHEST; at++)
-		for (size_t i = 0; i < profile_count; i++)
-			if (word_distance(name, profiles[i].name) == at)
-				fprintf(stderr, " %s", profiles[i].name);
-	fputc('\n', stderr);
-	return NULL;
+	if (!found && !profile_is_file(name))
+		no_such_system(name);
+	return found;
 }
 
 /* ---- the parts of texts: between blanks, and lines ---- */
@@ -57,10 +73,8 @@ static int by_family(const void *left, const void *right)
 
 static const struct profile **sorted(void)
 {
-	const struct profile **list = calloc(profile_count, sizeof(*list));
+	const struct profile **list = must(calloc(profile_count, sizeof(*list)));
 
-	if (!list)
-		return NULL;
 	for (size_t i = 0; i < profile_count; i++)
 		list[i] = &profiles[i];
 	qsort(list, profile_count, sizeof(*list), by_family);
@@ -90,21 +104,16 @@ static void print_list(const struct profile **list)
 
 /* ---- JSON ---- */
 
-static void add_text(struct json_object *object, const char *key, const char *text)
-{
-	json_object_object_add(object, key, text ? json_object_new_string(text) : NULL);
-}
-
 static struct json_object *describe(const struct profile *profile)
 {
 	struct json_object *object = json_object_new_object();
 
-	add_text(object, "name", profile->name);
-	add_text(object, "title", profile->title);
-	add_text(object, "family", profile->family->name);
-	add_text(object, "evidence", tier_names[profile->tier]);
-	add_text(object, "sources", profile->sources);
-	add_text(object, "base", profile->base ? profile->base->name : NULL);
+	json_add_text(object, "name", profile->name);
+	json_add_text(object, "title", profile->title);
+	json_add_text(object, "family", profile->family->name);
+	json_add_text(object, "evidence", tier_names[profile->tier]);
+	json_add_text(object, "sources", profile->sources);
+	json_add_text(object, "base", profile->base ? profile->base->name : NULL);
 	json_object_object_add(object, "aliases", split(profile->aliases, " "));
 	json_object_object_add(object, "limits", split(profile->limits, "\n"));
 	return object;
@@ -121,7 +130,7 @@ static struct json_object *describe_trait(const struct profile *profile, size_t 
 	const struct trait *trait = &trait_list[index];
 	uint32_t value = profile->trait[index];
 
-	add_text(object, "name", trait->name);
+	json_add_text(object, "name", trait->name);
 	json_object_object_add(object, "value", trait_value(trait, value));
 	json_object_object_add(object, "default", trait_value(trait, 0));
 	json_object_object_add(object, "is_default", json_object_new_boolean(value == 0));
@@ -130,14 +139,8 @@ static struct json_object *describe_trait(const struct profile *profile, size_t 
 	json_object_object_add(object, "words", json_object_new_array());
 	for (size_t i = 0; i < trait->word_count; i++)
 		json_object_array_add(json_object_object_get(object, "words"), json_object_new_string(trait->words[i]));
-	add_text(object, "meaning", trait->meaning);
+	json_add_text(object, "meaning", trait->meaning);
 	return object;
-}
-
-static void print_json(struct json_object *object)
-{
-	puts(json_object_to_json_string_ext(object, JSON_C_TO_STRING_PRETTY | JSON_C_TO_STRING_SPACED | JSON_C_TO_STRING_NOSLASHESCAPE));
-	json_object_put(object);
 }
 
 static void print_list_json(const struct profile **list)
@@ -146,7 +149,7 @@ static void print_list_json(const struct profile **list)
 
 	for (size_t i = 0; i < profile_count; i++)
 		json_object_array_add(array, describe(list[i]));
-	print_json(array);
+	json_print(array);
 }
 
 static void show_json(const struct profile *profile)
@@ -156,7 +159,7 @@ static void show_json(const struct profile *profile)
 	for (size_t i = 0; i < TRAIT_COUNT; i++)
 		json_object_array_add(traits, describe_trait(profile, i));
 	json_object_object_add(object, "traits", traits);
-	print_json(object);
+	json_print(object);
 }
 
 /* ---- one, for people ---- */
@@ -246,10 +249,6 @@ static int list_all(bool json)
 {
 	const struct profile **list = sorted();
 
-	if (!list) {
-		complain("no memory");
-		return 1;
-	}
 	if (json)
 		print_list_json(list);
 	else
@@ -263,7 +262,7 @@ static int show_one(const char *name, bool json)
 	const struct profile *profile = profile_or_complain(name);
 
 	if (!profile)
-		return profile_is_file(name) ? EXIT_OURS : 1;
+		return EXIT_OURS;
 	if (json)
 		show_json(profile);
 	else
@@ -277,13 +276,13 @@ static const char help[] =
 	"\n"
 	"Lists the systems, each with its evidence, or shows all that is known of one.\n"
 	"\n"
-	"      --json   for programs\n"
-	"  -h, --help   show this text\n";
+	"      --json            for programs\n"
+	"  -h, --help            show this text\n";
 
 int profiles_main(int argc, char **argv)
 {
 	static const struct option options[] = { { "json", no_argument, NULL, 'j' }, { "help", no_argument, NULL, 'h' }, { NULL, 0, NULL, 0 } };
-	bool json = false, right = true;
+	bool json = false;
 	int letter;
 
 	while ((letter = getopt_long(argc, argv, "h", options, NULL)) != -1) {
@@ -291,13 +290,14 @@ int profiles_main(int argc, char **argv)
 			fputs(help, stdout);
 			return finish_output();
 		}
-		json |= letter == 'j';
-		right &= letter == 'j';
+		if (letter != 'j')
+			return misuse();
+		json = true;
 	}
-	if (right && argc == optind)
+	if (argc == optind)
 		return list_all(json);
-	if (right && argc == optind + 2 && !strcmp(argv[optind], "show"))
+	if (argc == optind + 2 && !strcmp(argv[optind], "show"))
 		return show_one(argv[optind + 1], json);
-	complain("usage: fakebind profiles [show NAME|FILE] [--json]");
-	return 1;
+	complain("expected nothing, or show NAME");
+	return misuse();
 }

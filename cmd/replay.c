@@ -12,6 +12,7 @@
 #include "colour.h"
 #include "log_scenario.h"
 #include "play_model.h"
+#include "print_json.h"
 #include "systems.h"
 #include "terminal.h"
 
@@ -34,28 +35,23 @@ struct replay {
 };
 
 static const char help[] =
-	"Usage: fakebind replay LOG --os NAME [--os NAME]... [OPTION]...\n"
+	"Usage: fakebind replay LOG --os NAME... [OPTION]...\n"
 	"       fakebind replay LOG --all [OPTION]...\n"
 	"       fakebind replay LOG --scenario\n"
 	"\n"
-	"What the calls in a log (fakebind --os NAME --log LOG -- COMMAND) would have met on other systems, by the\n"
-	"rules alone: for each system how many calls are answered differently, the first of them, and why.\n"
+	"What the calls in a log (`fakebind --os NAME --log LOG -- COMMAND`) would have\n"
+	"met on other systems, by the rules alone: for each system how many calls are\n"
+	"answered differently, the first of them, and why.\n"
 	"\n"
-	"  -o, --os NAME          a system; may be repeated, or a list with commas\n"
+	"  -o, --os NAME|FILE     a system; may be repeated, or a list with commas\n"
 	"  -a, --all              every system that fakebind has\n"
-	"      --scenario         print the calls as a scenario, for `fakebind play'\n"
+	"      --scenario         print the calls as a scenario, for `fakebind play`\n"
 	"      --set exclusive    every new socket is exclusive (Windows, illumos)\n"
-	"      --loopback-alias   127.0.0.2 and its like were added to the loopback interface\n"
+	"      --loopback-alias   127.0.0.2 and its like exist (systems other than Linux)\n"
 	"      --json             an object a line for each system\n"
 	"  -h, --help             show this text\n"
 	"\n"
 	"The exit status is 0 if no call differs, 1 if one does, 125 after an error.\n";
-
-static int misuse(void)
-{
-	complain("try `fakebind replay --help`");
-	return EXIT_OURS;
-}
 
 /* ---- one system ---- */
 
@@ -131,12 +127,6 @@ static void tell_human(const struct replay *replay, const struct profile *profil
 	putchar('\n');
 }
 
-static void add_text(struct json_object *object, const char *key, const char *text)
-{
-	if (text)
-		json_object_object_add(object, key, json_object_new_string(text));
-}
-
 static struct json_object *describe_first(const struct first *first, const struct profile *profile)
 {
 	struct json_object *object = json_object_new_object();
@@ -144,16 +134,16 @@ static struct json_object *describe_first(const struct first *first, const struc
 
 	json_object_object_add(object, "line", json_object_new_int64(first->line->number));
 	json_object_object_add(object, "pid", json_object_new_int64(first->line->pid));
-	add_text(object, "program", first->line->program);
-	add_text(object, "call", first->line->call);
-	add_text(object, "operation", first->operation);
-	add_text(object, "recorded", first->line->result);
-	add_text(object, "answer", first->answer);
+	json_add_text_if_any(object, "program", first->line->program);
+	json_add_text_if_any(object, "call", first->line->call);
+	json_add_text_if_any(object, "operation", first->operation);
+	json_add_text_if_any(object, "recorded", first->line->result);
+	json_add_text_if_any(object, "answer", first->answer);
 	if (first->rule) {
 		snprintf(rule, sizeof(rule), "%s/%s", profile->name, first->rule->id);
-		add_text(object, "rule", rule);
-		add_text(object, "because", first->rule->because);
-		add_text(object, "remedy", strcmp(first->answer, "ok") ? first->rule->remedy : NULL);
+		json_add_text_if_any(object, "rule", rule);
+		json_add_text_if_any(object, "because", first->rule->because);
+		json_add_text_if_any(object, "remedy", strcmp(first->answer, "ok") ? first->rule->remedy : NULL);
 	}
 	return object;
 }
@@ -162,14 +152,13 @@ static void tell_json(const struct replay *replay, const struct profile *profile
 {
 	struct json_object *object = json_object_new_object();
 
-	add_text(object, "system", profile->name);
+	json_add_text_if_any(object, "system", profile->name);
 	json_object_object_add(object, "calls", json_object_new_int64((int64_t)replay->compared));
 	json_object_object_add(object, "differing", json_object_new_int64((int64_t)replay->differing));
 	json_object_object_add(object, "left_out", json_object_new_int64((int64_t)replay->calls.left_out));
 	if (replay->first.line)
 		json_object_object_add(object, "first", describe_first(&replay->first, profile));
-	puts(json_object_to_json_string_ext(object, JSON_C_TO_STRING_PLAIN | JSON_C_TO_STRING_NOSLASHESCAPE));
-	json_object_put(object);
+	json_print_line(object);
 }
 
 static int replay_all(struct replay *replay)
@@ -190,16 +179,12 @@ static int replay_all(struct replay *replay)
 	}
 	if (!replay->json && replay->calls.left_out)
 		printf("(%zu lines are not replayed: other machines, options that no rule asks for, repeated questions)\n", replay->calls.left_out);
-	if (finish_output())
-		return 1;
-	return systems_differing ? 1 : 0;
+	return finish_output() || systems_differing;
 }
 
 /* ---- what is wanted ---- */
 
 enum { SET = 256, ALIAS, JSON, SCENARIO };
-
-#define GO_ON (-1)
 
 static int parse(int argc, char **argv, struct replay *replay)
 {
@@ -255,6 +240,7 @@ static int parse(int argc, char **argv, struct replay *replay)
 		complain("no system given: --os NAME, one of `fakebind profiles`, --all or --scenario");
 		return misuse();
 	}
+	systems_once(&replay->systems);
 	replay->path = argv[optind];
 	return GO_ON;
 }

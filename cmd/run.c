@@ -31,20 +31,18 @@ struct request {
 	char system[PROFILE_SYSTEM]; /* whose registry it is */
 };
 
-static const char shell_help[] =
-	"Usage: fakebind shell --os NAME|FILE [OPTION]...\n"
-	"\n"
-	"Starts your $SHELL (else /bin/sh): what you run in it runs under the system and shares its ports.  The prompt\n"
-	"of bash, zsh and dash shows which; `exit` leaves it.  The options are those of `fakebind --help`; with\n"
-	"--session NAME several shells are on one machine.  The exit status is the shell's.\n";
+static int show_shell_help(void)
+{
+	fputs("Usage: fakebind shell --os NAME|FILE [OPTION]...\n"
+	      "\n"
+	      "Starts your $SHELL (else /bin/sh): what you run in it runs under the system and\n"
+	      "shares its ports.  The prompt of bash, zsh and dash shows which; `exit` leaves\n"
+	      "it.  The options are those of `fakebind --help`; with --session NAME several\n"
+	      "shells are on one machine.  The exit status is the shell's.\n", stdout);
+	return finish_output();
+}
 
 /* ---- what is wanted ---- */
-
-static int misuse(void)
-{
-	complain("try `fakebind --help`");
-	return EXIT_OURS;
-}
 
 static bool is_setting(const char *text)
 {
@@ -70,74 +68,18 @@ static bool is_program(const char *option, const char *name)
 }
 
 /* One word more, after a comma. */
-static int add_word(char **words, const char *word)
+static void add_word(char **words, const char *word)
 {
 	char *joined;
 
-	if (asprintf(&joined, "%s%s%s", *words ? *words : "", *words ? "," : "", word) < 0) {
-		complain("no memory");
-		return EXIT_OURS;
-	}
+	if (asprintf(&joined, "%s%s%s", *words ? *words : "", *words ? "," : "", word) < 0)
+		must(NULL);
 	free(*words);
 	*words = joined;
-	return 0;
 }
 
-static int parse(int argc, char **argv, struct request *request)
+static int check(struct request *request, const char *system)
 {
-	static const struct option options[] = {
-		{ "os", required_argument, NULL, 'o' },
-		{ "explain", optional_argument, NULL, 'e' },
-		{ "log", required_argument, NULL, 'L' },
-		{ "session", required_argument, NULL, 's' },
-		{ "set", required_argument, NULL, 'S' },
-		{ "only", required_argument, NULL, 'O' },
-		{ "skip", required_argument, NULL, 'K' },
-		{ "time-wait", required_argument, NULL, 't' },
-		{ "loopback-alias", no_argument, NULL, 'l' },
-		{ NULL, 0, NULL, 0 },
-	};
-	const char *system = NULL;
-	int letter;
-
-	/* "+": what follows the command's name is the command's. */
-	while ((letter = getopt_long(argc, argv, "+o:e::L:s:", options, NULL)) != -1) {
-		switch (letter) {
-		case 'o':
-			system = optarg;
-			break;
-		case 'e':
-			request->explain = optarg ? optarg : "1";
-			break;
-		case 'L':
-			request->log = optarg;
-			break;
-		case 's':
-			request->session = optarg;
-			break;
-		case 'S':
-			if (!is_setting(optarg) || add_word(&request->set, optarg))
-				return EXIT_OURS;
-			break;
-		case 'O':
-			if (!is_program("only", optarg) || add_word(&request->only, optarg))
-				return EXIT_OURS;
-			break;
-		case 'K':
-			if (!is_program("skip", optarg) || add_word(&request->skip, optarg))
-				return EXIT_OURS;
-			break;
-		case 't':
-			request->time_wait = optarg;
-			break;
-		case 'l':
-			request->loopback_alias = true;
-			break;
-		default:
-			return misuse();
-		}
-	}
-	request->command = argv + optind;
 	if (!system) {
 		complain("no system given: --os NAME, one of `fakebind profiles`");
 		return misuse();
@@ -166,7 +108,72 @@ static int parse(int argc, char **argv, struct request *request)
 		complain("no command given");
 		return misuse();
 	}
-	return 0;
+	return GO_ON;
+}
+
+/* An exit status, or GO_ON. */
+static int parse(int argc, char **argv, struct request *request)
+{
+	static const struct option options[] = {
+		{ "os", required_argument, NULL, 'o' },
+		{ "explain", optional_argument, NULL, 'e' },
+		{ "log", required_argument, NULL, 'L' },
+		{ "session", required_argument, NULL, 's' },
+		{ "set", required_argument, NULL, 'S' },
+		{ "only", required_argument, NULL, 'O' },
+		{ "skip", required_argument, NULL, 'K' },
+		{ "time-wait", required_argument, NULL, 't' },
+		{ "loopback-alias", no_argument, NULL, 'l' },
+		{ "help", no_argument, NULL, 'h' },
+		{ NULL, 0, NULL, 0 },
+	};
+	const char *system = NULL;
+	int letter;
+
+	/* "+": what follows the command's name is the command's. */
+	while ((letter = getopt_long(argc, argv, "+o:e::L:s:h", options, NULL)) != -1) {
+		switch (letter) {
+		case 'o':
+			system = optarg;
+			break;
+		case 'e':
+			request->explain = optarg ? optarg : "1";
+			break;
+		case 'L':
+			request->log = optarg;
+			break;
+		case 's':
+			request->session = optarg;
+			break;
+		case 'S':
+			if (!is_setting(optarg))
+				return EXIT_OURS;
+			add_word(&request->set, optarg);
+			break;
+		case 'O':
+			if (!is_program("only", optarg))
+				return EXIT_OURS;
+			add_word(&request->only, optarg);
+			break;
+		case 'K':
+			if (!is_program("skip", optarg))
+				return EXIT_OURS;
+			add_word(&request->skip, optarg);
+			break;
+		case 't':
+			request->time_wait = optarg;
+			break;
+		case 'l':
+			request->loopback_alias = true;
+			break;
+		case 'h':
+			return request->shell ? show_shell_help() : show_usage();
+		default:
+			return misuse();
+		}
+	}
+	request->command = argv + optind;
+	return check(request, system);
 }
 
 /* ---- the registry ---- */
@@ -299,12 +306,11 @@ static int launch(int argc, char **argv, bool shell)
 	char library[PATH_MAX], registry[PATH_MAX];
 	int result = parse(argc, argv, &request);
 
-	if (result == 0 && shell) {
-		request.command = shell_command(request.profile->name, request.session);
-		result = request.command ? 0 : EXIT_OURS;
-	}
-	if (result == 0)
-		result = target_inspect(request.command[0], &target);
+	if (result != GO_ON)
+		return result;
+	if (shell && !(request.command = shell_command(request.profile->name, request.session)))
+		return EXIT_OURS;
+	result = target_inspect(request.command[0], &target);
 	if (result)
 		return result;
 	if (!library_find(library, sizeof(library)) || !choose_registry(&request, registry, sizeof(registry)))
@@ -326,9 +332,5 @@ int run_main(int argc, char **argv)
 
 int shell_main(int argc, char **argv)
 {
-	if (argc > 1 && (!strcmp(argv[1], "-h") || !strcmp(argv[1], "--help"))) {
-		fputs(shell_help, stdout);
-		return finish_output();
-	}
 	return launch(argc, argv, true);
 }

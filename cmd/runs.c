@@ -5,7 +5,6 @@
 
 #include <errno.h>
 #include <getopt.h>
-#include <json-c/json.h>
 #include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -16,6 +15,7 @@
 #include <unistd.h>
 
 #include "cmd.h"
+#include "print_json.h"
 #include "systems.h"
 
 struct request {
@@ -27,33 +27,30 @@ struct request {
 };
 
 static const char help[] =
-	"Usage: fakebind matrix --os NAME[,NAME]... [OPTION]... [--] COMMAND [ARGUMENT]...\n"
+	"Usage: fakebind matrix --os NAME... [OPTION]... [--] COMMAND [ARGUMENT]...\n"
 	"       fakebind matrix --all [OPTION]... [--] COMMAND [ARGUMENT]...\n"
-	"       fakebind matrix --list-json [--os NAME[,NAME]...]\n"
+	"       fakebind matrix --list-json [--os NAME...]\n"
 	"\n"
-	"Runs COMMAND, e.g. a test suite, once under each system, and shows where it passes, where not, and what\n"
-	"was refused.  Each run has a network of its own, so they never meet; root is not needed for that.\n"
+	"Runs COMMAND, e.g. a test suite, once under each system, and shows where it\n"
+	"passes, where not, and what was refused.  Each run has a network of its own, so\n"
+	"they never meet; root is not needed for that.\n"
 	"\n"
-	"  -o, --os NAME,...    the systems; may be repeated\n"
-	"  -a, --all            every system that fakebind has\n"
-	"  -j, --jobs N         this many at the same time (default: one for each processor)\n"
-	"  -t, --timeout S      end a run that takes longer than S seconds\n"
-	"  -d, --output DIR     the output and log of each run go there (default: fakebind-matrix)\n"
-	"      --no-isolate     on this machine's own network, one after the other\n"
-	"      --junit FILE     write a JUnit report as well\n"
-	"      --tap            print TAP instead of a table\n"
-	"      --json           print JSON instead of a table\n"
-	"      --list-json      print the systems as the matrix of a CI system, and run nothing\n"
-	"  -h, --help           show this text\n"
+	"  -o, --os NAME|FILE     a system; may be repeated, or a list with commas\n"
+	"  -a, --all              every system that fakebind has\n"
+	"  -j, --jobs N           this many at the same time (default: one a processor)\n"
+	"  -t, --timeout S        end a run that takes longer than S seconds\n"
+	"  -d, --output DIR       the output and log of each run go there (default:\n"
+	"                         fakebind-matrix)\n"
+	"      --no-isolate       on this machine's own network, one after the other\n"
+	"      --junit FILE       write a JUnit report as well\n"
+	"      --tap              print TAP instead of a table\n"
+	"      --json             print JSON instead of a table\n"
+	"      --list-json        print the systems as the matrix of a CI system, and run\n"
+	"                         nothing\n"
+	"  -h, --help             show this text\n"
 	"\n"
-	"The exit status is 0 if all passed, 1 if one did not, 125 after an error, 128 and the signal's number\n"
-	"if interrupted.\n";
-
-static int misuse(void)
-{
-	complain("try `fakebind matrix --help`");
-	return EXIT_OURS;
-}
+	"The exit status is 0 if all passed, 1 if one did not, 125 after an error, 128\n"
+	"and the signal's number if interrupted.\n";
 
 /* ---- while they run ---- */
 
@@ -212,8 +209,6 @@ static bool parse_number(const char *option, const char *word, long *number)
 
 enum { NO_ISOLATE = 256, JUNIT, TAP, JSON, LIST_JSON };
 
-#define GO_ON (-1)
-
 static int parse(int argc, char **argv, struct request *request)
 {
 	static const struct option options[] = {
@@ -274,6 +269,7 @@ static int parse(int argc, char **argv, struct request *request)
 			return misuse();
 		}
 	}
+	systems_once(&request->systems);
 	request->matrix.command = argv + optind;
 	if (!request->list && !request->systems.count) {
 		complain("no systems given: --os NAME,... of `fakebind profiles`, or --all");
@@ -299,8 +295,7 @@ static int list_systems(struct systems *systems)
 		json_object_array_add(include, one);
 	}
 	json_object_object_add(object, "include", include);
-	puts(json_object_to_json_string_ext(object, JSON_C_TO_STRING_PLAIN | JSON_C_TO_STRING_NOSLASHESCAPE));
-	json_object_put(object);
+	json_print_line(object);
 	return finish_output();
 }
 
@@ -368,11 +363,11 @@ static int run_matrix(struct request *request)
 	result = matrix_report(&request->matrix);
 	for (size_t i = 0; i < request->matrix.count; i++)
 		passed &= run_passed(&request->matrix.runs[i]);
-	if (!good || result)
+	if (!good)
 		return EXIT_OURS;
 	if (crew.interrupted)
 		return 128 + crew.interrupted;
-	return passed ? 0 : 1;
+	return result || !passed;
 }
 
 int matrix_main(int argc, char **argv)

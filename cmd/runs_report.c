@@ -4,7 +4,6 @@
 #include "runs.h"
 
 #include <errno.h>
-#include <json-c/json.h>
 #include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -15,6 +14,7 @@
 #include "cmd.h"
 #include "colour.h"
 #include "log_line.h"
+#include "print_json.h"
 #include "terminal.h"
 
 bool run_passed(const struct run *run)
@@ -113,19 +113,14 @@ static void print_tap(const struct matrix *matrix)
 	}
 }
 
-static void add_text(struct json_object *object, const char *key, const char *text)
-{
-	json_object_object_add(object, key, json_object_new_string(text));
-}
-
 static struct json_object *describe_run(const struct run *run)
 {
 	struct json_object *object = json_object_new_object();
 	char text[32];
 
-	add_text(object, "os", run->profile->name);
+	json_add_text(object, "os", run->profile->name);
 	json_object_object_add(object, "passed", json_object_new_boolean(run_passed(run)));
-	add_text(object, "result", run_result(run, text));
+	json_add_text(object, "result", run_result(run, text));
 	if (run->state == RUN_ENDED && WIFEXITED(run->status))
 		json_object_object_add(object, "exit_status", json_object_new_int(WEXITSTATUS(run->status)));
 	if (run->state == RUN_ENDED && WIFSIGNALED(run->status))
@@ -133,9 +128,9 @@ static struct json_object *describe_run(const struct run *run)
 	json_object_object_add(object, "seconds", json_object_new_double_s(run->seconds, (snprintf(text, sizeof(text), "%.3f", run->seconds), text)));
 	json_object_object_add(object, "refusals", json_object_new_int64((int64_t)run->refusals));
 	if (*run->refusal)
-		add_text(object, "first_refusal", run->refusal);
-	add_text(object, "output", run->output);
-	add_text(object, "log", run->log);
+		json_add_text(object, "first_refusal", run->refusal);
+	json_add_text(object, "output", run->output);
+	json_add_text(object, "log", run->log);
 	return object;
 }
 
@@ -150,8 +145,7 @@ static void print_json(const struct matrix *matrix)
 	json_object_object_add(object, "command", command);
 	json_object_object_add(object, "isolated", json_object_new_boolean(matrix->isolated));
 	json_object_object_add(object, "runs", runs);
-	puts(json_object_to_json_string_ext(object, JSON_C_TO_STRING_PRETTY | JSON_C_TO_STRING_NOSLASHESCAPE));
-	json_object_put(object);
+	json_print(object);
 }
 
 /* ---- JUnit ---- */
@@ -277,7 +271,5 @@ int matrix_report(const struct matrix *matrix)
 		print_json(matrix);
 	else
 		print_table(matrix);
-	if (finish_output() || (matrix->junit && !write_junit(matrix)))
-		return EXIT_OURS;
-	return 0;
+	return finish_output() || (matrix->junit && !write_junit(matrix));
 }

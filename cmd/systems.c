@@ -10,15 +10,9 @@
 
 static void add(struct systems *systems, const struct profile *profile, const char *word)
 {
-	for (size_t i = 0; i < systems->count; i++)
-		if (systems->profiles[i] == profile)
-			return;
-	systems->profiles = realloc(systems->profiles, (systems->count + 1) * sizeof(*systems->profiles));
-	systems->words = realloc(systems->words, (systems->count + 1) * sizeof(*systems->words));
-	if (!systems->profiles || !systems->words || !(systems->words[systems->count] = strdup(word))) {
-		perror("fakebind");
-		exit(EXIT_OURS);
-	}
+	systems->profiles = must(realloc(systems->profiles, (systems->count + 1) * sizeof(*systems->profiles)));
+	systems->words = must(realloc(systems->words, (systems->count + 1) * sizeof(*systems->words)));
+	systems->words[systems->count] = must(strdup(word));
 	systems->profiles[systems->count++] = profile;
 }
 
@@ -42,6 +36,25 @@ void systems_add_all(struct systems *systems)
 {
 	for (size_t i = 0; i < profile_count; i++)
 		add(systems, &profiles[i], profiles[i].name);
+}
+
+static bool has(const struct systems *systems, const struct profile *profile)
+{
+	for (size_t i = 0; i < systems->count; i++)
+		if (systems->profiles[i] == profile)
+			return true;
+	return false;
+}
+
+void systems_once(struct systems *systems)
+{
+	struct systems given = *systems;
+
+	*systems = (struct systems){ NULL, NULL, 0 };
+	for (size_t i = 0; i < given.count; i++)
+		if (!has(systems, given.profiles[i]))
+			add(systems, given.profiles[i], given.words[i]);
+	systems_free(&given);
 }
 
 void systems_free(struct systems *systems)

@@ -8,15 +8,6 @@
 
 #include "cmd.h"
 
-static void *must(void *memory)
-{
-	if (!memory) {
-		perror("fakebind");
-		exit(EXIT_OURS);
-	}
-	return memory;
-}
-
 /* ---- the index: FNV-1a, open addressing ---- */
 
 static size_t *place_of(const struct truth *truth, const char *name)

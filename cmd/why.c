@@ -14,8 +14,10 @@
 #include "errno_name.h"
 #include "holding.h"
 #include "include/fakebind.h"
+#include "print_json.h"
 #include "sessions.h"
 #include "shim/host/ask.h"
+#include "systems.h"
 #include "terminal.h"
 
 struct query {
@@ -23,8 +25,7 @@ struct query {
 	int v6only; /* -1: as the system has it */
 	bool listen, json;
 	const char *session;
-	const struct profile **systems; /* asked for */
-	size_t system_count;
+	struct systems systems; /* asked for */
 };
 
 struct answer {
@@ -53,26 +54,24 @@ static const struct rule held_outside = {
 static const char help[] =
 	"Usage: fakebind why [ADDRESS:]PORT [OPTION]...\n"
 	"\n"
-	"Says whether a bind would succeed now, on the session's system and all others, and who is in the way.\n"
-	"It only looks: nothing is bound.  ADDRESS is 0.0.0.0 if not given; [::]:80 and the like are IPv6.\n"
+	"Says whether a bind would succeed now, on the session's system and all others,\n"
+	"and who is in the way.  It only looks: nothing is bound.  ADDRESS is 0.0.0.0 if\n"
+	"not given; [::]:80 and the like are IPv6.\n"
 	"\n"
-	"      --as WORDS        what the program sets and does, commas between them: reuseaddr, reuseport,\n"
-	"                        reuseport_lb, exclusive, v6only or v6only=0, uid=N, listen\n"
+	"      --as WORDS        what the program sets and does, commas between them:\n"
+	"                        reuseaddr, reuseport, reuseport_lb, exclusive, v6only or\n"
+	"                        v6only=0, uid=N, listen\n"
 	"  -t, --tcp             TCP (the default)\n"
 	"  -u, --udp             UDP\n"
-	"  -o, --os NAME|FILE    on this system alone; may be repeated\n"
-	"  -s, --session NAME    among its programs; default: the one this runs in, or the only one there is\n"
+	"  -o, --os NAME|FILE    on this system alone; may be repeated, or a list with\n"
+	"                        commas\n"
+	"  -s, --session NAME    among its programs; default: the one this is in, or the\n"
+	"                        only one there is\n"
 	"      --json            for programs\n"
 	"  -h, --help            show this text\n"
 	"\n"
-	"The exit status is 0 if the bind would succeed (on all systems asked for; else on the session's; else on\n"
-	"all), 1 if it would be refused, 125 after an error.\n";
-
-static int misuse(void)
-{
-	complain("try `fakebind why --help`");
-	return EXIT_OURS;
-}
+	"The exit status is 0 if the bind would succeed (on all systems asked for; else\n"
+	"on the session's; else on all), 1 if it would be refused, 125 after an error.\n";
 
 /* ---- what is asked ---- */
 
@@ -148,18 +147,6 @@ static bool parse_words(char *words, struct query *query)
 	return true;
 }
 
-static bool add_system(struct query *query, const char *name)
-{
-	const struct profile *profile = profile_or_complain(name), **systems;
-
-	systems = profile ? realloc(query->systems, (query->system_count + 1) * sizeof(*systems)) : NULL;
-	if (!systems)
-		return false;
-	query->systems = systems;
-	systems[query->system_count++] = profile;
-	return true;
-}
-
 /* -1: go on, else the exit status. */
 static int parse(int argc, char **argv, struct query *query)
 {
@@ -184,7 +171,7 @@ static int parse(int argc, char **argv, struct query *query)
 		case 't': query->claim.protocol = PROTOCOL_TCP; break;
 		case 'u': query->claim.protocol = PROTOCOL_UDP; break;
 		case 'o':
-			if (!add_system(query, optarg))
+			if (!systems_add(&query->systems, optarg))
 				return EXIT_OURS;
 			break;
 		case 's': query->session = optarg; break;
@@ -591,23 +578,18 @@ static void print_answers(const struct scene *scene, const struct answer *answer
 
 /* ---- for programs ---- */
 
-static void add_text(struct json_object *object, const char *key, const char *text)
-{
-	json_object_object_add(object, key, text ? json_object_new_string(text) : NULL);
-}
-
 static struct json_object *answer_json(const struct scene *scene, const struct answer *answer)
 {
 	struct json_object *object = json_object_new_object();
 	const struct holding *holding = blamed(scene, &answer->verdict);
 	const struct rule *rule = answer->verdict.rule;
 
-	add_text(object, "system", answer->profile->name);
-	add_text(object, "call", answer->call == CALL_LISTEN ? "listen" : "bind");
-	add_text(object, "answer", errno_name(answer->verdict.error));
-	add_text(object, "rule", rule ? rule->id : NULL);
-	add_text(object, "because", rule ? rule->because : NULL);
-	add_text(object, "remedy", rule && answer->verdict.error ? rule->remedy : NULL);
+	json_add_text(object, "system", answer->profile->name);
+	json_add_text(object, "call", answer->call == CALL_LISTEN ? "listen" : "bind");
+	json_add_text(object, "answer", errno_name(answer->verdict.error));
+	json_add_text(object, "rule", rule ? rule->id : NULL);
+	json_add_text(object, "because", rule ? rule->because : NULL);
+	json_add_text(object, "remedy", rule && answer->verdict.error ? rule->remedy : NULL);
 	json_object_object_add(object, "holder", holding ? holding_json(holding, &answer->verdict.holder, &scene->openers) : NULL);
 	return object;
 }
@@ -619,20 +601,19 @@ static void print_json(const struct scene *scene, const struct answer *answers, 
 	char address[INET6_ADDRSTRLEN] = "";
 
 	inet_ntop(wanted->domain, wanted->address, address, sizeof(address));
-	add_text(claim, "protocol", protocol_text(wanted->protocol));
-	add_text(claim, "address", address);
+	json_add_text(claim, "protocol", protocol_text(wanted->protocol));
+	json_add_text(claim, "address", address);
 	json_object_object_add(claim, "port", json_object_new_int(wanted->port));
 	json_object_object_add(claim, "options", options_json(wanted->options, wanted->domain));
 	json_object_object_add(claim, "uid", json_object_new_int64(wanted->uid));
 	json_object_object_add(claim, "listen", json_object_new_boolean(scene->query->listen));
 	json_object_object_add(object, "claim", claim);
-	add_text(object, "session", *scene->system ? scene->session.name : NULL);
-	add_text(object, "system", *scene->system ? scene->system : NULL);
+	json_add_text(object, "session", *scene->system ? scene->session.name : NULL);
+	json_add_text(object, "system", *scene->system ? scene->system : NULL);
 	for (size_t i = 0; i < count; i++)
 		json_object_array_add(array, answer_json(scene, &answers[i]));
 	json_object_object_add(object, "answers", array);
-	puts(json_object_to_json_string_ext(object, JSON_C_TO_STRING_PRETTY | JSON_C_TO_STRING_SPACED | JSON_C_TO_STRING_NOSLASHESCAPE));
-	json_object_put(object);
+	json_print(object);
 }
 
 /* ---- the command ---- */
@@ -653,12 +634,12 @@ static size_t ask_all(const struct scene *scene, struct answer *answers, size_t 
 	const struct query *query = scene->query;
 	size_t count = 0;
 
-	for (size_t i = 0; i < query->system_count; i++)
-		answers[count++] = ask(scene, query->systems[i]);
+	for (size_t i = 0; i < query->systems.count; i++)
+		answers[count++] = ask(scene, query->systems.profiles[i]);
 	if (!count && scene->profile)
 		answers[count++] = ask(scene, scene->profile);
 	*detailed = count;
-	for (size_t i = 0; !query->system_count && i < profile_count; i++)
+	for (size_t i = 0; !query->systems.count && i < profile_count; i++)
 		if (&profiles[i] != scene->profile)
 			answers[count++] = ask(scene, &profiles[i]);
 	qsort(answers + *detailed, count - *detailed, sizeof(*answers), by_answer);
@@ -667,7 +648,7 @@ static size_t ask_all(const struct scene *scene, struct answer *answers, size_t 
 
 static int answer_query(const struct query *query)
 {
-	struct answer *answers = calloc(profile_count + query->system_count, sizeof(*answers));
+	struct answer *answers = calloc(profile_count + query->systems.count, sizeof(*answers));
 	struct scene scene;
 	size_t count, detailed, deciding;
 	bool refused = false;
@@ -687,7 +668,7 @@ static int answer_query(const struct query *query)
 	openers_free(&scene.openers);
 	kernel_free(&scene.kernel);
 	registry_close(&scene.registry);
-	return finish_output() ? 1 : refused;
+	return finish_output() || refused;
 }
 
 int why_main(int argc, char **argv)
@@ -697,6 +678,6 @@ int why_main(int argc, char **argv)
 
 	if (result < 0)
 		result = answer_query(&query);
-	free(query.systems);
+	systems_free(&query.systems);
 	return result;
 }
