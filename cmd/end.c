@@ -18,7 +18,7 @@ static const char help[] =
 	"       fakebind end NAME [--force]\n"
 	"\n"
 	"Lists the runs and sessions of this user; ends one: what it remembers is\n"
-	"forgotten.\n"
+	"forgotten.  Without a NAME both list them.\n"
 	"\n"
 	"  -f, --force           although programs of it run: they go on together, later\n"
 	"                        ones begin anew\n"
@@ -220,6 +220,8 @@ int end_main(int argc, char **argv)
 
 	if (result >= 0)
 		return result;
+	if (optind == argc && !force)
+		return list_sessions(json);
 	if (optind + 1 != argc || json) {
 		complain("end takes the name of one session; fakebind sessions lists them");
 		return misuse();

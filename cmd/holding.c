@@ -6,11 +6,12 @@
 #include <net/if.h>
 #include <stdlib.h>
 #include <string.h>
-#include <time.h>
 
 #include "cmd.h"
 
+/* As shim/engine/unseen.c has them. */
 #define HOST_TIME_WAIT 60000 /* include/net/tcp.h TCP_TIMEWAIT_LEN */
+#define TICK 10              /* the host's timers are that exact */
 
 /* ---- putting together ---- */
 
@@ -208,7 +209,8 @@ void holdings_read(struct holdings *holdings, struct registry *registry, const s
 {
 	uint64_t *cookies;
 
-	*holdings = (struct holdings){ .family = profile ? profile->family : NULL, .netns = kernel->netns };
+	*holdings = (struct holdings){ .family = profile ? profile->family : NULL, .netns = kernel->netns, .registry = registry };
+	holdings->own_time = registry_time_wait(registry, &holdings->time_wait);
 	add_records(holdings, registry, kernel);
 	sort(holdings->all, holdings->registered);
 	cookies = cookies_of(holdings);
@@ -230,27 +232,46 @@ void holdings_free(struct holdings *holdings)
 
 /* ---- as a system sees it ---- */
 
-static uint64_t now(void)
-{
-	struct timespec time;
-
-	clock_gettime(CLOCK_MONOTONIC, &time);
-	return (uint64_t)time.tv_sec * 1000 + (uint64_t)time.tv_nsec / 1000000;
-}
-
 /* How long ago the connection ended: by the host's timer, or as the registry has it. */
 static uint64_t age_of(const struct holding *holding)
 {
 	if (holding->evidence == EVIDENCE_MEMORY)
-		return now() > holding->holder.cookie ? now() - holding->holder.cookie : 0;
+		return process_now() > holding->holder.cookie ? process_now() - holding->holder.cookie : 0;
 	return holding->timer_ms < HOST_TIME_WAIT ? HOST_TIME_WAIT - holding->timer_ms : 0;
+}
+
+/* Ended before `fakebind expire`? */
+static bool is_expired(const struct holdings *holdings, const struct holder *remnant, uint64_t age)
+{
+	uint64_t expired = registry_expired(holdings->registry, remnant->port); /* a TCP port is its bucket on every system */
+
+	return expired && process_now() - age <= expired + TICK;
+}
+
+/* What is left of a remnant; STATE_UNBOUND: nothing. */
+static uint8_t state_left(const struct holdings *holdings, const struct holding *holding, const struct profile *profile, uint32_t *left_ms)
+{
+	struct holder ended = holding->holder;
+	uint32_t natural = 0;
+	uint64_t age = age_of(holding), length;
+	uint8_t state;
+
+	if (holding->half_closed)
+		ended.state = STATE_CONNECTED;
+	state = profile->family->released(profile, &ended, true, &natural);
+	length = time_wait_length(holdings->time_wait, natural);
+	if ((natural && age >= length) || is_expired(holdings, &ended, age))
+		return STATE_UNBOUND;
+	/* While the host has its own, that one counts: a reset ends it, and the record is not told. */
+	if (natural && holding->evidence == EVIDENCE_MEMORY && age < HOST_TIME_WAIT)
+		return STATE_UNBOUND;
+	*left_ms = natural ? (uint32_t)(length - age) : 0;
+	return state;
 }
 
 struct holder holding_as(const struct holdings *holdings, const struct holding *holding, const struct profile *profile, uint32_t *left_ms)
 {
-	struct holder holder = holding->holder, ended;
-	uint32_t length = 0;
-	uint64_t age;
+	struct holder holder = holding->holder;
 
 	*left_ms = 0;
 	if (holdings->family != profile->family)
@@ -259,17 +280,8 @@ struct holder holding_as(const struct holdings *holdings, const struct holding *
 		holder.options = profile->family->inherited(profile, holder.options) | OPTION_CHILD;
 	else if (holding->origin == ORIGIN_CLIENT)
 		holder.options |= OPTION_CLIENT | OPTION_AUTOBOUND;
-	if (holder.state != STATE_TIME_WAIT)
-		return holder;
-	ended = holder;
-	if (holding->half_closed)
-		ended.state = STATE_CONNECTED;
-	age = age_of(holding);
-	holder.state = profile->family->released(profile, &ended, true, &length);
-	if (length && age > length)
-		holder.state = STATE_UNBOUND;
-	else if (length)
-		*left_ms = length - (uint32_t)age;
+	if (holder.state == STATE_TIME_WAIT)
+		holder.state = state_left(holdings, holding, profile, left_ms);
 	return holder;
 }
 

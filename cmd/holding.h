@@ -43,6 +43,9 @@ struct holdings {
 	size_t count, registered;
 	const struct family *family; /* whose options they are; NULL: not known */
 	uint64_t netns;              /* the caller's */
+	struct registry *registry;
+	struct time_wait time_wait;  /* how long remnants last, */
+	bool own_time;               /* as the user has it */
 };
 
 /* All records, and all sockets of the kernel that have none. */

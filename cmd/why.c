@@ -329,7 +329,7 @@ static bool host_minds(const struct scene *scene, enum call call, const struct h
 static void ask_host(const struct scene *scene, const struct profile *profile, enum call call, const struct holder *claim, struct verdict *allowed)
 {
 	const uint32_t reuse = OPTION_REUSEADDR | (claim->protocol == PROTOCOL_TCP ? OPTION_REUSEPORT : 0);
-	bool mirror = profile->trait[trait_host] == host_mirror;
+	bool mirror = !scene->holdings.own_time && profile->trait[trait_host] == host_mirror;
 	bool forces = !mirror || profile->trait[trait_beyond_host] == beyond_host_yes;
 	uint32_t own = mirror ? claim->options & (OPTION_REUSEADDR | OPTION_REUSEPORT) : call == CALL_LISTEN ? reuse : 0;
 	struct verdict verdict;

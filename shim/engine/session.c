@@ -259,6 +259,8 @@ void session_start(void)
 		session_say("fakebind: ", path, ": ", text, "; calls pass to the host", NULL);
 		return;
 	}
+	if (session.own_time)
+		registry_set_time_wait(&session.registry, session.time_wait);
 	session.mirror = !session.own_time && profile->trait[trait_host] == host_mirror;
 	session.as_host = session.mirror && is_as_host(profile);
 	session.beyond_host = profile->trait[trait_beyond_host] == beyond_host_yes;

@@ -15,7 +15,7 @@
 #include "registry.h"
 
 #define LAYOUT_MAGIC 0x646e6962656b6166ull /* "fakebind" */
-#define LAYOUT_VERSION 2u
+#define LAYOUT_VERSION 3u
 #define LAYOUT_SYSTEM REGISTRY_SYSTEM_MAX /* name of the profile, with its end */
 
 #define PROCESSES 65536u /* number 0 is nobody */
@@ -39,6 +39,7 @@ struct header {
 	word32 sweep_record, sweep_process; /* where the search for lost ones goes on */
 	word32 present[96];                 /* a bit a unit: it has memory, touching it cannot fail */
 	word64 expired, expired_port;       /* when remnants were last declared over, monotonic ms: all; those of any one port */
+	word64 time_wait;                   /* how long they last, plus 1: fixed 32 | scale 32; 0: as the system has it */
 };
 
 struct bucket {
@@ -88,6 +89,7 @@ AT(header, sweep_process, 92);
 AT(header, present, 96);
 AT(header, expired, 480);
 AT(header, expired_port, 488);
+AT(header, time_wait, 496);
 AT(bucket, turn, 0);
 AT(bucket, family, 8);
 AT(bucket, ticket, 16);
@@ -114,7 +116,7 @@ AT(layout, process, 0x4000);
 AT(layout, bucket, 0x84000);
 AT(layout, record, 0x484000);
 #undef AT
-_Static_assert(sizeof(struct header) == 496, "header");
+_Static_assert(sizeof(struct header) == 504, "header");
 _Static_assert(sizeof(struct bucket) == 32, "bucket");
 _Static_assert(sizeof(struct record) == 128, "record");
 _Static_assert(sizeof(struct layout) == REGISTRY_FILE_SIZE, "layout");

@@ -123,6 +123,9 @@ reference registry_keep(struct registry *, uint32_t bucket, const struct holder 
 bool registry_expire(struct registry *, uint32_t bucket);
 /* When a port's remnants were last declared over; 0: never. */
 uint64_t registry_expired(struct registry *, uint32_t bucket);
+/* How long they last for the program that said so last; false: nobody has. */
+void registry_set_time_wait(struct registry *, struct time_wait);
+bool registry_time_wait(struct registry *, struct time_wait *);
 /* The clock of these times: monotonic, ms. */
 uint64_t process_now(void);
 

@@ -532,6 +532,19 @@ uint64_t registry_expired(struct registry *registry, uint32_t bucket)
 	return all > port ? all : port;
 }
 
+void registry_set_time_wait(struct registry *registry, struct time_wait wait)
+{
+	atomic_store(&registry->map->header.time_wait, ((uint64_t)wait.fixed << 32 | wait.scale) + 1);
+}
+
+bool registry_time_wait(struct registry *registry, struct time_wait *wait)
+{
+	uint64_t word = registry->map ? atomic_load(&registry->map->header.time_wait) : 0;
+
+	*wait = word ? (struct time_wait){ (uint32_t)((word - 1) >> 32), (uint32_t)(word - 1) } : TIME_WAIT_NATURAL;
+	return word != 0;
+}
+
 bool registry_scan(struct registry *registry, struct scan *scan, struct holder *holder, bool *doubtful, uint64_t *netns)
 {
 	uint32_t end = registry->map ? count_records(registry->map) : 0;

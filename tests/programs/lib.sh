@@ -93,6 +93,16 @@ require()
 	done
 }
 
+# require_built FILE...: `make check` builds them.
+require_built()
+{
+	local file
+
+	for file; do
+		[ -e "$file" ] || skip_all "$(basename "$file") is not built"
+	done
+}
+
 # ---- cleaning up ----
 
 : "${top_srcdir:=$(cd "$(dirname "$0")/../.." && pwd)}"
