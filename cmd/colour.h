@@ -4,7 +4,7 @@
 
 #include <stdbool.h>
 
-enum colour { COLOUR_GOOD, COLOUR_BAD, COLOUR_FAINT };
+enum colour { COLOUR_GOOD, COLOUR_NOTE, COLOUR_BAD, COLOUR_FAINT, COLOUR_TITLE };
 
 /* The escape that begins a colour, or ends all; "" if none are wanted (terminal_colours()). */
 const char *colour_on(bool wanted, enum colour);

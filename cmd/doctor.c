@@ -18,6 +18,7 @@
 #include <sys/wait.h>
 #include <unistd.h>
 
+#include "colour.h"
 #include "doctor.h"
 #include "fakebind.h"
 #include "print_json.h"
@@ -375,13 +376,13 @@ static bool leaks(const struct report *report)
 
 static void print_table(const struct report *report)
 {
-	static const char *const colours[] = { "\033[32m", "\033[33m", "\033[31m" };
-	bool colour = terminal_colours();
+	static const enum colour colours[] = { COLOUR_GOOD, COLOUR_NOTE, COLOUR_BAD };
+	bool wanted = terminal_colours();
 
 	for (size_t i = 0; i < report->count; i++) {
 		const struct finding *finding = &report->findings[i];
 
-		printf("%s%-4s%s  %-10s  %s\n", colour ? colours[finding->level] : "", level_names[finding->level], colour ? "\033[0m" : "",
+		printf("%s%-4s%s  %-10s  %s\n", colour_on(wanted, colours[finding->level]), level_names[finding->level], colour_off(wanted),
 		       finding->check, finding->text);
 		if (finding->advice)
 			printf("%16s  advice: %s\n", "", finding->advice);

@@ -10,8 +10,10 @@
 #include <string.h>
 #include <unistd.h>
 
+#include "colour.h"
 #include "print_json.h"
 #include "sessions.h"
+#include "terminal.h"
 
 static const char help[] =
 	"Usage: fakebind sessions [--json]\n"
@@ -66,6 +68,7 @@ static size_t named(const struct line *line)
 static void print_lines(const struct line *lines, size_t count)
 {
 	int name_width = (int)strlen("SESSION"), system_width = (int)strlen("SYSTEM");
+	const bool colours = terminal_colours();
 	char name[PROGRAM_NAME];
 
 	for (size_t i = 0; i < count; i++) {
@@ -74,7 +77,8 @@ static void print_lines(const struct line *lines, size_t count)
 		if ((int)strlen(lines[i].system) > system_width)
 			system_width = (int)strlen(lines[i].system);
 	}
-	printf("%-*s  %-*s  RECORDS  PROGRAMS\n", name_width, "SESSION", system_width, "SYSTEM");
+	printf("%s%-*s  %-*s  RECORDS  PROGRAMS%s\n", colour_on(colours, COLOUR_TITLE), name_width, "SESSION", system_width, "SYSTEM",
+	       colour_off(colours));
 	for (size_t i = 0; i < count; i++) {
 		printf("%-*s  %-*s  %7zu  ", name_width, lines[i].name, system_width, lines[i].system, lines[i].sockets);
 		for (size_t j = 0; j < named(&lines[i]); j++)

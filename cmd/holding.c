@@ -292,7 +292,7 @@ bool holding_stands(const struct holdings *holdings, const struct holding *holdi
 
 	if (holding->origin != ORIGIN_REGISTERED && !holdings_has_port(holdings, holder.protocol, holder.port))
 		return false;
-	if (holding->evidence == EVIDENCE_GONE || holder.state == STATE_DEAD || holder.state == STATE_ANCHOR)
+	if (holding->evidence == EVIDENCE_GONE || holder.state == STATE_DEAD || holder.state == STATE_ENDED || holder.state == STATE_ANCHOR)
 		return false;
 	if (profile)
 		holder = holding_as(holdings, holding, profile, &left);
@@ -357,6 +357,7 @@ const char *state_text(uint8_t state)
 	static const char *const names[] = {
 		[STATE_UNBOUND] = "over", [STATE_BOUND] = "bound", [STATE_LISTENING] = "listening", [STATE_CONNECTED] = "connected",
 		[STATE_TIME_WAIT] = "time-wait", [STATE_ANCHOR] = "anchor", [STATE_DEAD] = "remembered",
+		[STATE_ENDED] = "ended",
 	};
 
 	return state < sizeof(names) / sizeof(*names) ? names[state] : "?"; /* a damaged registry may hold any number */

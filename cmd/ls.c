@@ -9,6 +9,7 @@
 #include <string.h>
 #include <unistd.h>
 
+#include "colour.h"
 #include "holding.h"
 #include "sessions.h"
 #include "terminal.h"
@@ -172,21 +173,21 @@ static void print_line(FILE *out, const int widths[COLUMNS], const char *const t
 }
 
 /* Where the terminal is too narrow for them the owners get a line of their own. */
-static void print_table(FILE *out, const struct listing *listing, const struct table *table, const char *bold, const char *plain)
+static void print_table(FILE *out, const struct listing *listing, const struct table *table)
 {
+	const bool colours = terminal_colours();
 	int widths[COLUMNS], total = 0;
-	unsigned columns, rows;
+	const unsigned columns = terminal_width();
 	bool narrow;
 	cell cells[COLUMNS];
 
 	measure(listing, table, widths);
 	for (int column = 0; column < COLUMNS; column++)
 		total += widths[column] + 2;
-	terminal_size(&columns, &rows);
 	narrow = columns && (unsigned)total + 24 > columns;
-	fputs(bold, out);
+	fputs(colour_on(colours, COLOUR_TITLE), out);
 	print_line(out, widths, titles);
-	fprintf(out, "%s%s\n", narrow ? "" : "OWNER", plain);
+	fprintf(out, "%s%s\n", narrow ? "" : "OWNER", colour_off(colours));
 	for (size_t i = 0; i < table->count; i++) {
 		const char *texts[COLUMNS];
 
@@ -203,12 +204,11 @@ static void print_table(FILE *out, const struct listing *listing, const struct t
 static void print_session(FILE *out, const struct listing *listing, const struct session_file *session, const char *system,
 			  const struct table *table)
 {
-	const bool colours = terminal_colours();
 	size_t programs = session_programs(session, NULL, 0);
 
 	fprintf(out, "%s (%s, %zu program%s)\n", session->name, system, programs, programs == 1 ? "" : "s");
 	if (table->count)
-		print_table(out, listing, table, colours ? "\033[1m" : "", colours ? "\033[m" : "");
+		print_table(out, listing, table);
 	else
 		fputs("holds nothing\n", out);
 }
@@ -331,7 +331,7 @@ static void paint(const char *text, unsigned columns, unsigned rows)
 static int watch(struct listing *listing)
 {
 	unsigned columns, rows;
-	bool terminal = terminal_size(&columns, &rows) && !listing->json, good = true;
+	bool terminal = terminal_moves(STDOUT_FILENO) && !listing->json, good = true;
 
 	if (terminal)
 		fputs("\033[2J", stdout);
@@ -343,6 +343,7 @@ static int watch(struct listing *listing)
 		good = out && look(listing, out);
 		if (out)
 			fclose(out);
+		terminal_size(&columns, &rows);
 		if (good && terminal)
 			paint(text, columns, rows);
 		else if (good)
@@ -352,7 +353,6 @@ static int watch(struct listing *listing)
 			return 1;
 		if (good)
 			sleep(1);
-		terminal = terminal_size(&columns, &rows) && !listing->json;
 	}
 	return 1;
 }

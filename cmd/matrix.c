@@ -5,10 +5,9 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-#include <sys/ioctl.h>
-#include <unistd.h>
 
 #include "cmd.h"
+#include "colour.h"
 #include "grid.h"
 #include "play_model.h"
 #include "print_json.h"
@@ -167,12 +166,6 @@ static size_t groups_that_fit(const struct matrix *matrix)
 	return groups < GRID_PLACES ? groups : GRID_PLACES;
 }
 
-static void paint(const struct matrix *matrix, const char *code)
-{
-	if (matrix->colour)
-		printf("\033[%sm", code);
-}
-
 /* Where all agree, one letter says it. */
 static void print_cell(const struct matrix *matrix, size_t pair)
 {
@@ -182,9 +175,9 @@ static void print_cell(const struct matrix *matrix, size_t pair)
 	for (size_t i = 0; i < count; i++) {
 		const struct verdict_word *word = verdict_at(matrix, pair, i);
 
-		paint(matrix, !unlike ? "2" : is_ok(word) ? "1;32" : "1;31");
+		fputs(colour_on(matrix->colour, !unlike ? COLOUR_FAINT : is_ok(word) ? COLOUR_GOOD : COLOUR_BAD), stdout);
 		putchar(letter_of(word));
-		paint(matrix, "0");
+		fputs(colour_off(matrix->colour), stdout);
 	}
 	printf("%*s", cell_width(matrix) + 1 - (int)count, "");
 }
@@ -250,8 +243,8 @@ static void print_legend(const struct matrix *matrix)
 	for (size_t i = 0; i < matrix->wish->systems.count; i++)
 		printf("%s %s", i ? "," : "", matrix->wish->systems.profiles[i]->name);
 	puts(", or one letter if all agree:");
-	puts("  . ok, U EADDRINUSE, A EACCES, P EPERM, V EINVAL, N EADDRNOTAVAIL, F EAFNOSUPPORT,");
-	puts("  S EPROTONOSUPPORT, E another error; a small letter: of listen();");
+	puts("  . ok, U EADDRINUSE, A EACCES, P EPERM, V EINVAL, N EADDRNOTAVAIL,");
+	puts("  F EAFNOSUPPORT, S EPROTONOSUPPORT, E another error; a small letter: of listen();");
 	puts("  - there is no such first socket.  Options: a SO_REUSEADDR, p SO_REUSEPORT.");
 	puts("  mapped is [::ffff:127.0.0.1].\n");
 }
@@ -346,19 +339,6 @@ static void print_json(const struct matrix *matrix, size_t pair)
 
 /* ---- all of it ---- */
 
-/* COLUMNS is for scripts; a terminal knows for itself. */
-static size_t terminal_width(void)
-{
-	const char *columns = getenv("COLUMNS");
-	struct winsize size;
-
-	if (columns && atoi(columns) > 0)
-		return (size_t)atoi(columns);
-	if (ioctl(STDOUT_FILENO, TIOCGWINSZ, &size) == 0 && size.ws_col)
-		return size.ws_col;
-	return WIDTH_UNKNOWN;
-}
-
 static void print_pairs(const struct matrix *matrix)
 {
 	for (size_t pair = 0; pair < PAIRS; pair++) {
@@ -408,8 +388,9 @@ static void open_output(const struct matrix *matrix)
 int matrix_show(const struct matrix_wish *wish)
 {
 	const size_t count = sizeof(sections) / sizeof(*sections);
+	const unsigned width = terminal_width();
 	struct matrix matrix = {
-		.wish = wish, .columns = terminal_width(), .colour = terminal_colours(),
+		.wish = wish, .columns = width ? width : WIDTH_UNKNOWN, .colour = terminal_colours(),
 		.verdicts = must(calloc(PAIRS * wish->systems.count, sizeof(*matrix.verdicts))),
 	};
 

@@ -2,9 +2,11 @@
 #define _GNU_SOURCE
 #include "cmd.h"
 
+#include "colour.h"
 #include "nearest.h"
 #include "print_json.h"
 #include "profile_text.h"
+#include "terminal.h"
 
 #include <getopt.h>
 #include <stdio.h>
@@ -91,12 +93,14 @@ static int wider(int width, const char *text)
 static void print_list(const struct profile **list)
 {
 	int name = 0, family = (int)strlen("FAMILY");
+	const bool colours = terminal_colours();
 
 	for (size_t i = 0; i < profile_count; i++) {
 		name = wider(name, list[i]->name);
 		family = wider(family, list[i]->family->name);
 	}
-	printf("%-*s  %-10s  %-*s  %s\n", name, "NAME", "EVIDENCE", family, "FAMILY", "SYSTEM");
+	printf("%s%-*s  %-10s  %-*s  %s%s\n", colour_on(colours, COLOUR_TITLE), name, "NAME", "EVIDENCE", family, "FAMILY", "SYSTEM",
+	       colour_off(colours));
 	for (size_t i = 0; i < profile_count; i++)
 		printf("%-*s  %-10s  %-*s  %s\n", name, list[i]->name, tier_names[list[i]->tier], family,
 		       list[i]->family->name, list[i]->title);

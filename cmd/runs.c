@@ -17,6 +17,7 @@
 #include "cmd.h"
 #include "print_json.h"
 #include "systems.h"
+#include "terminal.h"
 
 struct request {
 	struct systems systems;
@@ -349,7 +350,7 @@ static void choose_isolation(struct request *request)
 static int run_matrix(struct request *request)
 {
 	static struct target target;
-	struct crew crew = { .matrix = &request->matrix, .timeout = (double)request->timeout, .progress.terminal = isatty(STDERR_FILENO) };
+	struct crew crew = { .matrix = &request->matrix, .timeout = (double)request->timeout, .progress.terminal = terminal_moves(STDERR_FILENO) };
 	int result = target_inspect(request->matrix.command[0], &target);
 	bool passed = true, good;
 

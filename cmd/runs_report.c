@@ -81,7 +81,8 @@ static void print_table(const struct matrix *matrix)
 	for (size_t i = 0; i < matrix->count; i++)
 		if (width < (int)strlen(matrix->runs[i].profile->name))
 			width = (int)strlen(matrix->runs[i].profile->name);
-	printf("%-*s  %-11s  %8s  %8s\n", width, "SYSTEM", "RESULT", "SECONDS", "REFUSALS");
+	printf("%s%-*s  %-11s  %8s  %8s%s\n", colour_on(colours, COLOUR_TITLE), width, "SYSTEM", "RESULT", "SECONDS", "REFUSALS",
+	       colour_off(colours));
 	for (size_t i = 0; i < matrix->count; i++) {
 		const struct run *run = &matrix->runs[i];
 

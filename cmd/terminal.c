@@ -20,9 +20,27 @@ bool terminal_size(unsigned *columns, unsigned *rows)
 	return true;
 }
 
+unsigned terminal_width(void)
+{
+	const char *given = getenv("COLUMNS");
+	unsigned columns, rows;
+
+	if (given && atoi(given) > 0)
+		return (unsigned)atoi(given);
+	terminal_size(&columns, &rows);
+	return columns;
+}
+
+bool terminal_moves(int fd)
+{
+	const char *terminal = getenv("TERM");
+
+	return isatty(fd) && terminal && strcmp(terminal, "dumb");
+}
+
 bool terminal_colours(void)
 {
-	const char *refused = getenv("NO_COLOR"), *terminal = getenv("TERM");
+	const char *refused = getenv("NO_COLOR");
 
-	return isatty(STDOUT_FILENO) && !(refused && *refused) && terminal && strcmp(terminal, "dumb");
+	return terminal_moves(STDOUT_FILENO) && !(refused && *refused);
 }

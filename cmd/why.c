@@ -11,6 +11,7 @@
 #include <sys/syscall.h>
 #include <unistd.h>
 
+#include "colour.h"
 #include "errno_name.h"
 #include "holding.h"
 #include "include/fakebind.h"
@@ -268,7 +269,8 @@ static bool counts(const struct scene *scene, const struct profile *profile, con
 {
 	uint32_t left;
 
-	if (holding->evidence == EVIDENCE_GONE || holding->holder.state == STATE_DEAD || holding->netns != scene->kernel.netns)
+	if (holding->evidence == EVIDENCE_GONE || holding->holder.state == STATE_DEAD || holding->holder.state == STATE_ENDED ||
+	    holding->netns != scene->kernel.netns)
 		return false;
 	if (holding->holder.state == STATE_ANCHOR && scene->holdings.family != profile->family)
 		return false;
@@ -457,14 +459,12 @@ static const struct holding *blamed(const struct scene *scene, const struct verd
 	return NULL;
 }
 
-static const char *colour(const char *code)
-{
-	return terminal_colours() ? code : "";
-}
-
 static void print_answer_word(const struct answer *answer)
 {
-	printf("%s%s%s", colour(answer->verdict.error ? "\033[31m" : "\033[32m"), errno_name(answer->verdict.error), colour("\033[m"));
+	const bool colours = terminal_colours();
+
+	printf("%s%s%s", colour_on(colours, answer->verdict.error ? COLOUR_BAD : COLOUR_GOOD), errno_name(answer->verdict.error),
+	       colour_off(colours));
 }
 
 static void print_blamed(const struct scene *scene, const struct answer *answer)
@@ -512,9 +512,9 @@ static bool is_alike(const struct answer *one, const struct answer *other)
 /* On a terminal in lines that fit, else in one line. */
 static void print_names(const struct answer *answers, size_t count, size_t first)
 {
-	unsigned columns, rows, used = 4;
+	const unsigned columns = terminal_width();
+	unsigned used = 4;
 
-	terminal_size(&columns, &rows);
 	fputs("   ", stdout);
 	for (size_t i = first; i < count; i++) {
 		unsigned length = (unsigned)strlen(answers[i].profile->name) + 1;
