@@ -28,7 +28,7 @@ function __fakebind_after
     contains -- (commandline -opc)[-1] $argv
 end
 
-complete -c fakebind -n __fakebind_first -a "(command fakebind --help 2>/dev/null | string replace -rf '^ +fakebind ([a-z]+).*' '\$1')"
+complete -c fakebind -n '__fakebind_first; or __fakebind_after help' -a "(command fakebind --help 2>/dev/null | string replace -rf '^ +fakebind ([a-z]+).*' '\$1')"
 complete -c fakebind -n 'string match -q -- "-*" (commandline -ct)' -a '(__fakebind_options)'
 complete -c fakebind -n '__fakebind_after -o --os show' -f -a '(__fakebind_systems)'
 complete -c fakebind -n '__fakebind_after -s --session end' -f -a '(__fakebind_sessions)'

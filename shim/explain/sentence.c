@@ -50,15 +50,9 @@ static void put_program(struct text *text, const char *name, uint32_t pid)
 
 const char *explain_errno(int error, char buffer[16])
 {
+#define ERRNO(name) { name, #name },
 	static const struct { int number; const char *name; } names[] = {
-		{ EADDRINUSE, "EADDRINUSE" }, { EPERM, "EPERM" }, { EINVAL, "EINVAL" }, { EACCES, "EACCES" },
-		{ EADDRNOTAVAIL, "EADDRNOTAVAIL" }, { EAFNOSUPPORT, "EAFNOSUPPORT" }, { EFAULT, "EFAULT" },
-		{ EBADF, "EBADF" }, { ENOTSOCK, "ENOTSOCK" }, { EOPNOTSUPP, "EOPNOTSUPP" }, { ENOPROTOOPT, "ENOPROTOOPT" },
-		{ ENXIO, "ENXIO" }, { EISCONN, "EISCONN" }, { ECONNREFUSED, "ECONNREFUSED" }, { ENOTRECOVERABLE, "ENOTRECOVERABLE" },
-		{ ESOCKTNOSUPPORT, "ESOCKTNOSUPPORT" }, { EPROTONOSUPPORT, "EPROTONOSUPPORT" }, { ENETUNREACH, "ENETUNREACH" },
-		{ ENODEV, "ENODEV" }, { ENOTCONN, "ENOTCONN" }, { EAGAIN, "EAGAIN" }, { EINPROGRESS, "EINPROGRESS" },
-		{ ETIMEDOUT, "ETIMEDOUT" }, { EALREADY, "EALREADY" }, { EINTR, "EINTR" }, { EMFILE, "EMFILE" }, { EPIPE, "EPIPE" },
-		{ ECONNRESET, "ECONNRESET" }, { ECONNABORTED, "ECONNABORTED" }, { EHOSTUNREACH, "EHOSTUNREACH" },
+#include "errno.def"
 	};
 	for (size_t i = 0; i < sizeof names / sizeof *names; i++)
 		if (names[i].number == error)
