@@ -262,16 +262,6 @@ static int play_under_library(const struct session *session, int argc, char **ar
 
 enum { ONLY = 256, SET, ALIAS, JSON, ON_SOCKETS };
 
-static bool set_options(const char *word, uint32_t *options)
-{
-	if (strcmp(word, "exclusive") && strcmp(word, "exclusive=0") && strcmp(word, "exclusive=1")) {
-		complain("--set %s: expected exclusive, exclusive=0 or exclusive=1", word);
-		return false;
-	}
-	*options = strcmp(word, "exclusive=0") ? OPTION_EXCLUSIVE : 0;
-	return true;
-}
-
 /* An exit status, or GO_ON. */
 static int parse(int argc, char **argv, struct session *session)
 {
@@ -304,7 +294,7 @@ static int parse(int argc, char **argv, struct session *session)
 			session->patterns[session->pattern_count++] = optarg;
 			break;
 		case SET:
-			if (!set_options(optarg, &session->model.options))
+			if (!set_parse(optarg, &session->model.options))
 				return EXIT_OURS;
 			break;
 		case ALIAS:

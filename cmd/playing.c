@@ -50,3 +50,13 @@ bool scenarios_read(struct scenario_list *list, char **paths)
 			return false;
 	return true;
 }
+
+bool set_parse(const char *word, uint32_t *options)
+{
+	if (strcmp(word, "exclusive") && strcmp(word, "exclusive=0") && strcmp(word, "exclusive=1")) {
+		complain("--set %s: expected exclusive, exclusive=0 or exclusive=1", word);
+		return false;
+	}
+	*options = strcmp(word, "exclusive=0") ? OPTION_EXCLUSIVE : 0;
+	return true;
+}

@@ -13,4 +13,7 @@ bool output_parse(const char *word, enum output *);
  * False after an error. */
 bool scenarios_read(struct scenario_list *, char **paths);
 
+/* --set of machines in memory: options of every new socket.  False after an error. */
+bool set_parse(const char *word, uint32_t *options);
+
 #endif

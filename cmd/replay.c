@@ -12,6 +12,7 @@
 #include "colour.h"
 #include "log_scenario.h"
 #include "play_model.h"
+#include "playing.h"
 #include "print_json.h"
 #include "systems.h"
 #include "terminal.h"
@@ -25,7 +26,8 @@ struct first {
 
 struct replay {
 	struct systems systems;
-	bool json, scenario, colours, exclusive, loopback_alias;
+	bool json, scenario, colours, loopback_alias;
+	uint32_t options; /* of every new socket */
 	const char *path;
 	struct log_list log;
 	struct log_scenario calls;
@@ -91,7 +93,7 @@ static void take_answer(void *context, const struct scenario *scenario, const st
 static void play(struct replay *replay, const struct profile *profile)
 {
 	struct model_player model = {
-		.profile = profile, .options = replay->exclusive ? OPTION_EXCLUSIVE : 0,
+		.profile = profile, .options = replay->options,
 		.loopback_alias = replay->loopback_alias || replay->calls.loopback_alias,
 	};
 	struct play context = { replay, &model };
@@ -210,11 +212,8 @@ static int parse(int argc, char **argv, struct replay *replay)
 			systems_add_all(&replay->systems);
 			break;
 		case SET:
-			if (strcmp(optarg, "exclusive") && strcmp(optarg, "exclusive=0") && strcmp(optarg, "exclusive=1")) {
-				complain("--set %s: expected exclusive, exclusive=0 or exclusive=1", optarg);
+			if (!set_parse(optarg, &replay->options))
 				return EXIT_OURS;
-			}
-			replay->exclusive = strcmp(optarg, "exclusive=0") != 0;
 			break;
 		case ALIAS:
 			replay->loopback_alias = true;
