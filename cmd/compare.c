@@ -9,7 +9,7 @@
 #include <string.h>
 
 #include "grid.h"
-#include "matrix.h"
+#include "pairs.h"
 #include "play_model.h"
 #include "playing.h"
 #include "print_json.h"
@@ -263,7 +263,7 @@ static int compare(struct comparison *comparison)
 
 enum { ALIAS = 256, JSON };
 struct wish {
-	struct matrix_wish matrix; /* what both forms share, too */
+	struct pairs_wish matrix; /* what both forms share, too */
 	bool is_matrix;
 };
 
@@ -333,7 +333,7 @@ static int check(struct wish *wish, char **paths)
 	return GO_ON;
 }
 
-static int compare_two(const struct matrix_wish *wish, char **paths)
+static int compare_two(const struct pairs_wish *wish, char **paths)
 {
 	struct comparison comparison = { .output = wish->output, .all = wish->all };
 	int result = EXIT_OURS;
@@ -364,7 +364,7 @@ int compare_main(int argc, char **argv)
 	if (result == GO_ON)
 		result = check(&wish, argv + optind);
 	if (result == GO_ON)
-		result = wish.is_matrix ? matrix_show(&wish.matrix) : compare_two(&wish.matrix, argv + optind);
+		result = wish.is_matrix ? pairs_show(&wish.matrix) : compare_two(&wish.matrix, argv + optind);
 	systems_free(&wish.matrix.systems);
 	return result;
 }

@@ -1,406 +1,384 @@
 /* SPDX-License-Identifier: MIT */
+/* fakebind matrix: one command under several systems, side by side. */
 #define _GNU_SOURCE
 #include "matrix.h"
 
+#include <errno.h>
+#include <getopt.h>
+#include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/stat.h>
+#include <sys/wait.h>
+#include <time.h>
+#include <unistd.h>
 
 #include "cmd.h"
-#include "colour.h"
-#include "grid.h"
-#include "play_model.h"
 #include "print_json.h"
+#include "systems.h"
 #include "terminal.h"
 
-#define PAIRS (GRID_SOCKETS * GRID_SOCKETS)
-#define LABEL 15        /* "[::] v6only ap", a blank */
-#define WIDTH_UNKNOWN 80
-
-struct verdict_word {
-	char answer[32]; /* "ok"; "n/a": the first socket cannot be */
-	bool at_listen;
-	const struct rule *rule;
+struct request {
+	struct systems systems;
+	struct matrix matrix;
+	long jobs, timeout; /* 0: not given, none */
+	bool shared;        /* --no-isolate */
+	bool list;
 };
 
-/* One protocol and state. */
-struct section {
-	bool tcp;
-	enum grid_state state;
-	bool other_user;
-	const char *title;
+static const char help[] =
+	"Usage: fakebind matrix --os NAME... [OPTION]... [--] COMMAND [ARGUMENT]...\n"
+	"       fakebind matrix --all [OPTION]... [--] COMMAND [ARGUMENT]...\n"
+	"       fakebind matrix --list-json [--os NAME...]\n"
+	"\n"
+	"Runs COMMAND, e.g. a test suite, once under each system, and shows where it\n"
+	"passes, where not, and what was refused.  Each run has a network of its own, so\n"
+	"they never meet; root is not needed for that.\n"
+	"\n"
+	"  -o, --os NAME|FILE     a system; may be repeated, or a list with commas\n"
+	"  -a, --all              every system that fakebind has\n"
+	"  -j, --jobs N           this many at the same time (default: one a processor)\n"
+	"  -t, --timeout S        end a run that takes longer than S seconds\n"
+	"  -d, --output DIR       the output and log of each run go there (default:\n"
+	"                         fakebind-matrix)\n"
+	"      --no-isolate       on this machine's own network, one after the other\n"
+	"      --junit FILE       write a JUnit report as well\n"
+	"      --tap              print TAP instead of a table\n"
+	"      --json             print JSON instead of a table\n"
+	"      --list-json        print the systems as the matrix of a CI system, and run\n"
+	"                         nothing\n"
+	"  -h, --help             show this text\n"
+	"\n"
+	"The exit status is 0 if all passed, 1 if one did not, 125 after an error, 128\n"
+	"and the signal's number if interrupted.\n";
+
+/* ---- while they run ---- */
+
+struct progress {
+	bool terminal;
+	size_t lines; /* on the terminal, to be drawn over */
 };
 
-static const struct section sections[] = {
-	{ true, GRID_BOUND, false, "TCP, the first socket is bound" },
-	{ true, GRID_LISTENING, false, "TCP, the first socket listens" },
-	{ true, GRID_CONNECTED, false, "TCP, the first socket listens and has a connection" },
-	{ true, GRID_CLOSED, false, "TCP, the first socket is closed, its connection is not" },
-	{ true, GRID_TIMEWAIT, false, "TCP, the first socket is closed, its connection in TIME_WAIT" },
-	{ true, GRID_BOUND, true, "TCP, the first socket is bound, the second another user's" },
-	{ false, GRID_BOUND, false, "UDP, the first socket is bound" },
-	{ false, GRID_BOUND, true, "UDP, the first socket is bound, the second another user's" },
-};
-
-struct matrix {
-	const struct matrix_wish *wish;
-	const struct section *section;
-	struct scenario_list list;
-	struct verdict_word *verdicts; /* of the section: wish->systems.count for each pair */
-	struct verdict_word *playing;
-	struct model_player model;
-	size_t differing, columns;
-	bool colour;
-};
-
-/* ---- verdicts ---- */
-
-static bool is_ok(const struct verdict_word *word)
+static void erase(struct progress *progress)
 {
-	return !strcmp(word->answer, "ok");
+	if (progress->lines)
+		fprintf(stderr, "\033[%zuA\033[J", progress->lines);
+	progress->lines = 0;
 }
 
-/* The first failure counts; else it is bind() that is asked about. */
-static void take_answer(void *context, const struct scenario *scenario, const struct step *step, const char *answer)
+static void draw(struct progress *progress, const struct matrix *matrix, double now)
 {
-	struct matrix *matrix = context;
-	struct verdict_word *word = matrix->playing;
-	bool prepares = grid_prepares(scenario, step);
-
-	if (grid_is_optional(step) || !is_ok(word))
+	if (!progress->terminal)
 		return;
-	if (!prepares && step->operation == OPERATION_BIND)
-		word->rule = matrix->model.verdict->rule;
-	if (!strcmp(answer, "ok"))
-		return;
-	snprintf(word->answer, sizeof(word->answer), "%s", prepares ? "n/a" : answer);
-	word->at_listen = !prepares && step->operation == OPERATION_LISTEN;
-	word->rule = matrix->model.verdict->rule;
-}
-
-static void play_section(struct matrix *matrix)
-{
-	const struct matrix_wish *wish = matrix->wish;
-
-	for (size_t pair = 0; pair < PAIRS; pair++)
-		for (size_t i = 0; i < wish->systems.count; i++) {
-			matrix->playing = &matrix->verdicts[pair * wish->systems.count + i];
-			*matrix->playing = (struct verdict_word){ .answer = "ok" };
-			matrix->model = (struct model_player){ .profile = wish->systems.profiles[i], .loopback_alias = wish->loopback_alias };
-			play_model(&matrix->model, &matrix->list.scenarios[pair], take_answer, matrix);
+	erase(progress);
+	for (size_t i = 0; i < matrix->count; i++)
+		if (matrix->runs[i].state == RUN_RUNNING) {
+			fprintf(stderr, "%s: running for %.0f s\n", matrix->runs[i].profile->name, now - matrix->runs[i].began);
+			progress->lines++;
 		}
 }
 
-static const struct verdict_word *verdict_at(const struct matrix *matrix, size_t pair, size_t system)
+static void say_ended(struct progress *progress, const struct run *run)
 {
-	return &matrix->verdicts[pair * matrix->wish->systems.count + system];
+	char text[32];
+
+	erase(progress);
+	fprintf(stderr, "%s: %s after %.1f s\n", run->profile->name, run_result(run, text), run->seconds);
 }
 
-static bool same(const struct verdict_word *a, const struct verdict_word *b)
-{
-	return !strcmp(a->answer, b->answer) && a->at_listen == b->at_listen;
-}
+/* ---- running ---- */
 
-static bool differs(const struct matrix *matrix, size_t pair)
-{
-	for (size_t i = 1; i < matrix->wish->systems.count; i++)
-		if (!same(verdict_at(matrix, pair, 0), verdict_at(matrix, pair, i)))
-			return true;
-	return false;
-}
+#define MERCY 2.0 /* seconds between SIGTERM and SIGKILL */
 
-static bool row_differs(const struct matrix *matrix, size_t row)
-{
-	for (size_t column = 0; column < GRID_SOCKETS; column++)
-		if (differs(matrix, row * GRID_SOCKETS + column))
-			return true;
-	return false;
-}
-
-/* ---- the table ---- */
-
-static const struct {
-	const char *answer;
-	char letter;
-} letters[] = {
-	{ "ok", '.' }, { "n/a", '-' }, { "EADDRINUSE", 'U' }, { "EACCES", 'A' }, { "EPERM", 'P' }, { "EINVAL", 'V' },
-	{ "EADDRNOTAVAIL", 'N' }, { "EAFNOSUPPORT", 'F' }, { "EPROTONOSUPPORT", 'S' },
+struct crew {
+	struct matrix *matrix;
+	struct progress progress;
+	size_t running;
+	long jobs;
+	double timeout; /* 0: none */
+	int interrupted; /* signal */
 };
 
-#define OTHER_LETTER 'E'
-
-static char letter_of(const struct verdict_word *word)
+static bool start_some(struct crew *crew)
 {
-	char letter = OTHER_LETTER;
+	struct matrix *matrix = crew->matrix;
 
-	for (size_t i = 0; i < sizeof(letters) / sizeof(*letters); i++)
-		if (!strcmp(word->answer, letters[i].answer))
-			letter = letters[i].letter;
-	return word->at_listen ? (char)(letter + 'a' - 'A') : letter;
-}
-
-static const char *place_name(const struct grid_place *place)
-{
-	if (place->letter == 'm')
-		return "mapped";
-	return place->v6only ? "[::] v6only" : place->address;
-}
-
-static const char *const option_names[GRID_OPTIONS] = { "--", "-p", "a-", "ap" };
-
-static int cell_width(const struct matrix *matrix)
-{
-	return matrix->wish->systems.count < 2 ? 2 : (int)matrix->wish->systems.count;
-}
-
-static int group_width(const struct matrix *matrix)
-{
-	return GRID_OPTIONS * (cell_width(matrix) + 1);
-}
-
-/* How many addresses fit side by side; 0: not even one. */
-static size_t groups_that_fit(const struct matrix *matrix)
-{
-	size_t groups = matrix->columns < LABEL ? 0 : (matrix->columns - LABEL) / ((size_t)group_width(matrix) + 1);
-
-	return groups < GRID_PLACES ? groups : GRID_PLACES;
-}
-
-/* Where all agree, one letter says it. */
-static void print_cell(const struct matrix *matrix, size_t pair)
-{
-	bool unlike = differs(matrix, pair);
-	size_t count = unlike ? matrix->wish->systems.count : 1;
-
-	for (size_t i = 0; i < count; i++) {
-		const struct verdict_word *word = verdict_at(matrix, pair, i);
-
-		fputs(colour_on(matrix->colour, !unlike ? COLOUR_FAINT : is_ok(word) ? COLOUR_GOOD : COLOUR_BAD), stdout);
-		putchar(letter_of(word));
-		fputs(colour_off(matrix->colour), stdout);
-	}
-	printf("%*s", cell_width(matrix) + 1 - (int)count, "");
-}
-
-static void print_heading(const struct matrix *matrix, size_t first, size_t end)
-{
-	printf("%-*s", LABEL, "first, second:");
-	for (size_t place = first; place < end; place++)
-		printf("%-*s", group_width(matrix) + (place + 1 < end), place_name(&grid_places[place]));
-	printf("\n%*s", LABEL, "");
-	for (size_t place = first; place < end; place++) {
-		for (size_t i = 0; i < GRID_OPTIONS; i++)
-			printf("%-*s", cell_width(matrix) + 1, option_names[i]);
-		putchar(place + 1 < end ? ' ' : '\n');
-	}
-}
-
-static void print_row(const struct matrix *matrix, size_t row, size_t first, size_t end)
-{
-	printf("%-*s%s ", LABEL - 3, place_name(&grid_places[row / GRID_OPTIONS]), option_names[row % GRID_OPTIONS]);
-	for (size_t place = first; place < end; place++) {
-		for (size_t i = 0; i < GRID_OPTIONS; i++)
-			print_cell(matrix, row * GRID_SOCKETS + place * GRID_OPTIONS + i);
-		putchar(place + 1 < end ? ' ' : '\n');
-	}
-}
-
-static size_t shown_rows(const struct matrix *matrix)
-{
-	size_t count = 0;
-
-	for (size_t row = 0; row < GRID_SOCKETS; row++)
-		count += matrix->wish->all || row_differs(matrix, row);
-	return count;
-}
-
-/* As many addresses as fit side by side, the others below. */
-static void print_table(const struct matrix *matrix, size_t groups)
-{
-	size_t rows = shown_rows(matrix);
-
-	if (!rows) {
-		printf("%s: no difference\n\n", matrix->section->title);
-		return;
-	}
-	printf("%s\n", matrix->section->title);
-	for (size_t first = 0; first < GRID_PLACES; first += groups) {
-		size_t end = first + groups < GRID_PLACES ? first + groups : GRID_PLACES;
-
-		print_heading(matrix, first, end);
-		for (size_t row = 0; row < GRID_SOCKETS; row++)
-			if (matrix->wish->all || row_differs(matrix, row))
-				print_row(matrix, row, first, end);
-	}
-	if (rows < GRID_SOCKETS)
-		printf("left out: %zu rows in which all agree (--all shows them)\n", GRID_SOCKETS - rows);
-	putchar('\n');
-}
-
-static void print_legend(const struct matrix *matrix)
-{
-	printf("A cell is the verdict of");
-	for (size_t i = 0; i < matrix->wish->systems.count; i++)
-		printf("%s %s", i ? "," : "", matrix->wish->systems.profiles[i]->name);
-	puts(", or one letter if all agree:");
-	puts("  . ok, U EADDRINUSE, A EACCES, P EPERM, V EINVAL, N EADDRNOTAVAIL,");
-	puts("  F EAFNOSUPPORT, S EPROTONOSUPPORT, E another error; a small letter: of listen();");
-	puts("  - there is no such first socket.  Options: a SO_REUSEADDR, p SO_REUSEPORT.");
-	puts("  mapped is [::ffff:127.0.0.1].\n");
-}
-
-/* ---- the list, if no table fits ---- */
-
-/* The systems of one verdict, in lines of the terminal's width. */
-static void print_systems(const struct matrix *matrix, size_t pair, size_t first)
-{
-	const struct verdict_word *word = verdict_at(matrix, pair, first);
-	size_t at = (size_t)printf("  %s%s:", word->answer, word->at_listen ? " at listen" : "");
-
-	for (size_t i = first; i < matrix->wish->systems.count; i++) {
-		const char *name = matrix->wish->systems.profiles[i]->name;
-
-		if (!same(word, verdict_at(matrix, pair, i)))
+	for (size_t i = 0; i < matrix->count && crew->running < (size_t)crew->jobs && !crew->interrupted; i++) {
+		if (matrix->runs[i].state != RUN_WAITING)
 			continue;
-		if (at + 1 + strlen(name) > matrix->columns)
-			at = (size_t)printf("\n     ") - 1;
-		at += (size_t)printf(" %s", name);
-	}
-	putchar('\n');
-}
-
-static bool is_first_of_kind(const struct matrix *matrix, size_t pair, size_t system)
-{
-	for (size_t i = 0; i < system; i++)
-		if (same(verdict_at(matrix, pair, i), verdict_at(matrix, pair, system)))
+		if (!run_start(&matrix->runs[i], matrix->command, matrix->isolated))
 			return false;
+		crew->running++;
+	}
 	return true;
 }
 
-static void print_pair(const struct matrix *matrix, size_t pair)
+static struct run *run_of(struct matrix *matrix, pid_t pid)
 {
-	size_t a = pair / GRID_SOCKETS, b = pair % GRID_SOCKETS;
-
-	printf("%s: %s %s, then %s %s\n", matrix->section->title, place_name(&grid_places[a / GRID_OPTIONS]), option_names[a % GRID_OPTIONS],
-	       place_name(&grid_places[b / GRID_OPTIONS]), option_names[b % GRID_OPTIONS]);
-	for (size_t i = 0; i < matrix->wish->systems.count; i++)
-		if (is_first_of_kind(matrix, pair, i))
-			print_systems(matrix, pair, i);
+	for (size_t i = 0; i < matrix->count; i++)
+		if (matrix->runs[i].state == RUN_RUNNING && matrix->runs[i].pid == pid)
+			return &matrix->runs[i];
+	return NULL;
 }
 
-/* ---- for programs ---- */
-
-static void print_tsv(const struct matrix *matrix, size_t pair)
+static void collect_ended(struct crew *crew, double now)
 {
-	fputs(matrix->list.scenarios[pair].name, stdout);
-	for (size_t i = 0; i < matrix->wish->systems.count; i++) {
-		const struct verdict_word *word = verdict_at(matrix, pair, i);
+	pid_t pid;
+	int status;
 
-		printf("\t%s%s", word->answer, word->at_listen ? " at listen" : "");
-	}
-	putchar('\n');
-}
+	while ((pid = waitpid(-1, &status, WNOHANG)) > 0) {
+		struct run *run = run_of(crew->matrix, pid);
 
-static void print_tsv_heading(const struct matrix *matrix)
-{
-	fputs("pair", stdout);
-	for (size_t i = 0; i < matrix->wish->systems.count; i++)
-		printf("\t%s", matrix->wish->systems.profiles[i]->name);
-	putchar('\n');
-}
-
-static struct json_object *verdict_json(const struct matrix *matrix, size_t pair, size_t system)
-{
-	const struct verdict_word *word = verdict_at(matrix, pair, system);
-	struct json_object *object = json_object_new_object();
-
-	json_object_object_add(object, "system", json_object_new_string(matrix->wish->systems.profiles[system]->name));
-	json_object_object_add(object, "answer", json_object_new_string(word->answer));
-	if (word->at_listen)
-		json_object_object_add(object, "at", json_object_new_string("listen"));
-	if (word->rule) {
-		json_object_object_add(object, "rule", json_object_new_string(word->rule->id));
-		json_object_object_add(object, "because", word->rule->because ? json_object_new_string(word->rule->because) : NULL);
-	}
-	return object;
-}
-
-static void print_json(const struct matrix *matrix, size_t pair)
-{
-	struct json_object *object = json_object_new_object(), *answers = json_object_new_array();
-
-	json_object_object_add(object, "pair", json_object_new_string(matrix->list.scenarios[pair].name));
-	json_object_object_add(object, "differs", json_object_new_boolean(differs(matrix, pair)));
-	for (size_t i = 0; i < matrix->wish->systems.count; i++)
-		json_object_array_add(answers, verdict_json(matrix, pair, i));
-	json_object_object_add(object, "answers", answers);
-	json_print_line(object);
-}
-
-/* ---- all of it ---- */
-
-static void print_pairs(const struct matrix *matrix)
-{
-	for (size_t pair = 0; pair < PAIRS; pair++) {
-		if (!matrix->wish->all && !differs(matrix, pair))
+		if (!run)
 			continue;
-		if (matrix->wish->output == OUTPUT_TSV)
-			print_tsv(matrix, pair);
-		else if (matrix->wish->output == OUTPUT_JSON)
-			print_json(matrix, pair);
-		else
-			print_pair(matrix, pair);
+		run_kill(run, SIGKILL); /* what it left behind */
+		run->status = status;
+		run->seconds = now - run->began;
+		run->state = RUN_ENDED;
+		run_read_log(run);
+		crew->running--;
+		say_ended(&crew->progress, run);
 	}
 }
 
-static void show_section(struct matrix *matrix)
+static void end_run(struct run *run, double now)
 {
-	const struct section *section = matrix->section;
-	size_t groups = matrix->wish->output == OUTPUT_HUMAN ? groups_that_fit(matrix) : 0;
-
-	if (!grid_pairs(&matrix->list, section->tcp, section->state, section->other_user))
-		must(NULL);
-	play_section(matrix);
-	for (size_t pair = 0; pair < PAIRS; pair++)
-		matrix->differing += differs(matrix, pair);
-	if (groups)
-		print_table(matrix, groups);
-	else
-		print_pairs(matrix);
-	scenario_list_free(&matrix->list);
-	matrix->list = (struct scenario_list){ .count = 0 };
+	if (!run->killed) {
+		run->killed = now;
+		run_kill(run, SIGTERM);
+		run_kill(run, SIGCONT);
+	} else if (now - run->killed > MERCY) {
+		run_kill(run, SIGKILL);
+	}
 }
 
-static void open_output(const struct matrix *matrix)
+static void end_overdue(struct crew *crew, double now)
 {
-	if (matrix->wish->output == OUTPUT_TSV)
-		print_tsv_heading(matrix);
-	if (matrix->wish->output != OUTPUT_HUMAN)
-		return;
-	if (groups_that_fit(matrix))
-		print_legend(matrix);
-	else
-		printf("A table of %zu systems needs %d columns, not %zu: here is a list.\n"
-		       "Options: a SO_REUSEADDR, p SO_REUSEPORT; mapped is [::ffff:127.0.0.1].\n\n",
-		       matrix->wish->systems.count, LABEL + group_width(matrix) + 1, matrix->columns);
+	for (size_t i = 0; i < crew->matrix->count; i++) {
+		struct run *run = &crew->matrix->runs[i];
+
+		if (run->state != RUN_RUNNING)
+			continue;
+		run->timed_out |= crew->timeout > 0 && now - run->began > crew->timeout && !run->interrupted;
+		run->interrupted |= crew->interrupted && !run->timed_out;
+		if (run->timed_out || run->interrupted)
+			end_run(run, now);
+	}
 }
 
-int matrix_show(const struct matrix_wish *wish)
+static bool run_all(struct crew *crew)
 {
-	const size_t count = sizeof(sections) / sizeof(*sections);
-	const unsigned width = terminal_width();
-	struct matrix matrix = {
-		.wish = wish, .columns = width ? width : WIDTH_UNKNOWN, .colour = terminal_colours(),
-		.verdicts = must(calloc(PAIRS * wish->systems.count, sizeof(*matrix.verdicts))),
+	const struct timespec pause = { 0, 200 * 1000 * 1000 };
+	bool good = true;
+	sigset_t signals;
+
+	sigemptyset(&signals);
+	sigaddset(&signals, SIGCHLD);
+	sigaddset(&signals, SIGINT);
+	sigaddset(&signals, SIGTERM);
+	sigaddset(&signals, SIGHUP);
+	sigprocmask(SIG_BLOCK, &signals, NULL);
+	while ((good = good && start_some(crew)), crew->running) {
+		int got = sigtimedwait(&signals, NULL, &pause);
+		double now = matrix_now();
+
+		if (got > 0 && got != SIGCHLD)
+			crew->interrupted = got;
+		if (!good && !crew->interrupted)
+			crew->interrupted = SIGTERM;
+		collect_ended(crew, now);
+		end_overdue(crew, now);
+		draw(&crew->progress, crew->matrix, now);
+	}
+	erase(&crew->progress);
+	return good;
+}
+
+/* ---- what is wanted ---- */
+
+static bool parse_number(const char *option, const char *word, long *number)
+{
+	char *end;
+
+	*number = strtol(word, &end, 10);
+	if (*word && !*end && *number > 0 && *number <= 1000000)
+		return true;
+	complain("%s %s: expected a number above 0", option, word);
+	return false;
+}
+
+enum { NO_ISOLATE = 256, JUNIT, TAP, JSON, LIST_JSON };
+
+static int parse(int argc, char **argv, struct request *request)
+{
+	static const struct option options[] = {
+		{ "os", required_argument, NULL, 'o' },
+		{ "all", no_argument, NULL, 'a' },
+		{ "jobs", required_argument, NULL, 'j' },
+		{ "timeout", required_argument, NULL, 't' },
+		{ "output", required_argument, NULL, 'd' },
+		{ "no-isolate", no_argument, NULL, NO_ISOLATE },
+		{ "junit", required_argument, NULL, JUNIT },
+		{ "tap", no_argument, NULL, TAP },
+		{ "json", no_argument, NULL, JSON },
+		{ "list-json", no_argument, NULL, LIST_JSON },
+		{ "help", no_argument, NULL, 'h' },
+		{ NULL, 0, NULL, 0 },
 	};
+	int letter;
 
-	open_output(&matrix);
-	for (size_t i = 0; i < count; i++) {
-		matrix.section = &sections[i];
-		show_section(&matrix);
+	while ((letter = getopt_long(argc, argv, "+o:aj:t:d:h", options, NULL)) != -1) {
+		switch (letter) {
+		case 'o':
+			if (!systems_add(&request->systems, optarg))
+				return EXIT_OURS;
+			break;
+		case 'a':
+			systems_add_all(&request->systems);
+			break;
+		case 'j':
+			if (!parse_number("--jobs", optarg, &request->jobs))
+				return EXIT_OURS;
+			break;
+		case 't':
+			if (!parse_number("--timeout", optarg, &request->timeout))
+				return EXIT_OURS;
+			break;
+		case 'd':
+			request->matrix.directory = optarg;
+			break;
+		case NO_ISOLATE:
+			request->shared = true;
+			break;
+		case JUNIT:
+			request->matrix.junit = optarg;
+			break;
+		case TAP:
+			request->matrix.report = REPORT_TAP;
+			break;
+		case JSON:
+			request->matrix.report = REPORT_JSON;
+			break;
+		case LIST_JSON:
+			request->list = true;
+			break;
+		case 'h':
+			fputs(help, stdout);
+			return finish_output();
+		default:
+			return misuse();
+		}
 	}
-	if (wish->output == OUTPUT_HUMAN)
-		printf("%zu systems: %zu pairs, %zu differ\n", wish->systems.count, count * PAIRS, matrix.differing);
-	free(matrix.verdicts);
-	return finish_output() || matrix.differing;
+	systems_once(&request->systems);
+	request->matrix.command = argv + optind;
+	if (!request->list && !request->systems.count) {
+		complain("no systems given: --os NAME,... of `fakebind profiles`, or --all");
+		return misuse();
+	}
+	if (!request->list && !argv[optind]) {
+		complain("no command given");
+		return misuse();
+	}
+	return GO_ON;
+}
+
+static int list_systems(struct systems *systems)
+{
+	struct json_object *object = json_object_new_object(), *include = json_object_new_array();
+
+	if (!systems->count)
+		systems_add_all(systems);
+	for (size_t i = 0; i < systems->count; i++) {
+		struct json_object *one = json_object_new_object();
+
+		json_object_object_add(one, "os", json_object_new_string(systems->words[i]));
+		json_object_array_add(include, one);
+	}
+	json_object_object_add(object, "include", include);
+	json_print_line(object);
+	return finish_output();
+}
+
+/* ---- before they run ---- */
+
+/* Absolute paths: the command may go anywhere. */
+static bool name_files(struct run *run, const char *directory)
+{
+	size_t size = sizeof(run->output);
+
+	return (size_t)snprintf(run->output, size, "%s/%s.out", directory, run->profile->name) < size &&
+	       (size_t)snprintf(run->log, size, "%s/%s.log", directory, run->profile->name) < size;
+}
+
+static bool make_runs(struct request *request)
+{
+	struct matrix *matrix = &request->matrix;
+	char directory[PATH_MAX];
+
+	matrix->count = request->systems.count;
+	matrix->runs = calloc(matrix->count, sizeof(*matrix->runs));
+	if (!matrix->runs || (mkdir(matrix->directory, 0777) < 0 && errno != EEXIST) || !realpath(matrix->directory, directory) ||
+	    access(directory, W_OK)) {
+		complain("--output %s: %s", matrix->directory, strerror(errno));
+		return false;
+	}
+	for (size_t i = 0; i < matrix->count; i++) {
+		matrix->runs[i].profile = request->systems.profiles[i];
+		matrix->runs[i].system = request->systems.words[i];
+		if (!name_files(&matrix->runs[i], directory)) {
+			complain("--output %s: path too long", matrix->directory);
+			return false;
+		}
+	}
+	return true;
+}
+
+static void choose_isolation(struct request *request)
+{
+	const char *why = "--no-isolate";
+
+	request->matrix.isolated = !request->shared && isolation_works(&why);
+	if (!request->jobs)
+		request->jobs = sysconf(_SC_NPROCESSORS_ONLN);
+	if (request->matrix.isolated)
+		return;
+	complain("%s: the runs share this machine's ports with all its programs, so there is one at a time", why);
+	request->jobs = 1;
+}
+
+static int run_matrix(struct request *request)
+{
+	static struct target target;
+	struct crew crew = { .matrix = &request->matrix, .timeout = (double)request->timeout, .progress.terminal = terminal_moves(STDERR_FILENO) };
+	int result = target_inspect(request->matrix.command[0], &target);
+	bool passed = true, good;
+
+	if (result)
+		return result;
+	if (!make_runs(request))
+		return EXIT_OURS;
+	choose_isolation(request);
+	crew.jobs = request->jobs;
+	good = run_all(&crew);
+	result = matrix_report(&request->matrix);
+	for (size_t i = 0; i < request->matrix.count; i++)
+		passed &= run_passed(&request->matrix.runs[i]);
+	if (!good)
+		return EXIT_OURS;
+	if (crew.interrupted)
+		return 128 + crew.interrupted;
+	return result || !passed;
+}
+
+int matrix_main(int argc, char **argv)
+{
+	struct request request = { .matrix.directory = "fakebind-matrix" };
+	int result = parse(argc, argv, &request);
+
+	if (result == GO_ON)
+		result = request.list ? list_systems(&request.systems) : run_matrix(&request);
+	free(request.matrix.runs);
+	systems_free(&request.systems);
+	return result;
 }

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 /* One run of a matrix: its process group and its network. */
 #define _GNU_SOURCE
-#include "runs.h"
+#include "matrix.h"
 
 #include <errno.h>
 #include <fcntl.h>

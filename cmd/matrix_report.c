@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 /* What a matrix found: for people, as TAP, JSON and JUnit. */
 #define _GNU_SOURCE
-#include "runs.h"
+#include "matrix.h"
 
 #include <errno.h>
 #include <signal.h>
