@@ -199,7 +199,7 @@ static enum state state_for(const struct node *node, enum call call)
 {
 	bool about_port = call == CALL_BIND || call == CALL_SETSOCKOPT || call == CALL_SHUTDOWN;
 
-	if (!node->is_over || !about_port)
+	if (!node->is_over || !about_port || node->holder.state == STATE_DEAD)
 		return (enum state)node->holder.state;
 	return node->bucket_link ? STATE_BOUND : STATE_UNBOUND;
 }

@@ -33,7 +33,7 @@ static bool unseen_refuse(struct decision *d)
  * here, and nobody had, is free. */
 static bool stricter_refuses(struct decision *d)
 {
-	if (!session.stricter || d->claim.port == 0 || d->decided || !d->met || permit_port_is_free(d->claim.protocol, d->claim.port))
+	if (!session.stricter || d->claim.port == 0 || d->decided || !(d->met || d->closed) || permit_port_is_free(d->claim.protocol, d->claim.port))
 		return false;
 	return unseen_refuse(d);
 }
@@ -116,6 +116,15 @@ static bool is_own_socket(const struct decision *d)
 	return verdict->blamed && !holder_is_memory(verdict->holder.state) && verdict->holder.cookie == d->claim.cookie;
 }
 
+/* Every system looks first whether the address is one of the machine's. */
+static int refuse_local(struct decision *d)
+{
+	if (session.any_address || !permit_is_foreign(&d->claim))
+		return refuse(d);
+	errno = claim_error(CALL_BIND, EADDRNOTAVAIL);
+	return -1;
+}
+
 /* The rules refuse.  The host is asked all the same, with its options off: errors of the arguments come
  * before a conflict, and it knows them in the right order. */
 static int refused(struct decision *d, const struct address *address)
@@ -135,12 +144,7 @@ static int refused(struct decision *d, const struct address *address)
 	registry_abandon(&session.registry, &d->turn);
 	if (minds && errno != EADDRINUSE)
 		return -1;
-	/* Every system looks first whether the address is one of the machine's. */
-	if (!minds && !session.any_address && permit_is_foreign(&d->claim)) {
-		errno = claim_error(CALL_BIND, EADDRNOTAVAIL);
-		return -1;
-	}
-	return refuse(d);
+	return minds ? refuse(d) : refuse_local(d);
 }
 
 /* Only doubtful holders stand against it.  A plain bind that succeeds proves them gone. */
@@ -175,8 +179,9 @@ static int allowed(struct decision *d, const struct address *address)
 	}
 	int error = errno;
 	registry_abandon(&session.registry, &d->turn);
-	if (!d->unseen)
-		decide_host_refused(d, error);
+	if (d->unseen)
+		return refuse_local(d);
+	decide_host_refused(d, error);
 	return refuse(d);
 }
 
@@ -296,13 +301,11 @@ static bool before(struct decision *d, struct sockaddr_storage *copy, struct add
 	struct holder self;
 	bool known = d->slot->record && registry_get(&session.registry, d->slot->record, &self);
 	address_parse(d->claim.domain, copy, address->length, &d->claim);
-	const struct question question = {
-		.call = CALL_BIND, .profile = session.profile, .domain = d->claim.domain, .protocol = d->claim.protocol,
-		.state = claim_state(d->slot), .options = d->claim.options,
-		.address = (const void *)copy, .length = address->length, .loopback_alias = session.loopback_alias,
-		
-		.uid = is_reserved(copy, address->length) ? ask_caller() : 0, .self = known ? &self : NULL,
-	};
+	struct question question = claim_question(d);
+	question.address = (const void *)copy;
+	question.length = address->length;
+	question.uid = is_reserved(copy, address->length) ? ask_caller() : 0;
+	question.self = known ? &self : NULL;
 	bool decided = claim_before(d, &question, &rewritten, &length);
 	if (length) {
 		*copy = rewritten;
@@ -330,7 +333,7 @@ int engine_bind(int fd, const struct sockaddr *given, socklen_t length)
 		return bind_again(&d, &address);
 	d.decided = !session.as_host && before(&d, &copy, &address);
 	if (d.decided && d.verdict.error && !(d.verdict.flags & VERDICT_BINDS))
-		return refuse(&d);
+		return d.verdict.error == EACCES ? refuse_local(&d) : refuse(&d);
 	if (slot->record && session.profile->trait[trait_host] == host_mirror)
 		return bind_again(&d, &address);
 	if (slot->record) { /* the system lets go of the old address; the kernel needs a new socket for that */

@@ -4,9 +4,12 @@
 
 #include <errno.h>
 #include <netinet/in.h>
+#include <netinet/tcp.h>
 #include <string.h>
 
 #include "../host/ask.h"
+#include "../host/permit.h"
+#include "../host/real.h"
 #include "session.h"
 
 #ifndef SO_BINDTOIFINDEX
@@ -63,16 +66,72 @@ void claim_meets(struct decision *d)
 		d->claim.uid = ask_uid(d->fd);
 }
 
-enum state claim_state(const struct slot *slot)
+/* The other end threw the connection away, or both ended it (the first byte of struct tcp_info is the state). */
+static bool is_over(int fd, const struct slot *slot)
+{
+	return slot->protocol == PROTOCOL_TCP && (ask_option(fd, IPPROTO_TCP, TCP_INFO) & 0xff) == TCP_CLOSE;
+}
+
+/* What the system makes of it: the socket stays connected, to nobody, but its port may be given back. */
+static enum state state_when_over(enum call call, struct slot *slot)
+{
+	const struct question question = { .call = call, .profile = session.profile, .domain = slot->domain,
+					   .protocol = slot->protocol, .state = STATE_CONNECTED, .options = slot->options };
+	bool about_port = call == CALL_BIND || call == CALL_SETSOCKOPT || call == CALL_SHUTDOWN;
+	struct verdict verdict = { 0 };
+	if (session.profile->family->event)
+		session.profile->family->event(&question, EVENT_OVER, &verdict);
+	if (verdict.flags & VERDICT_KILLS) {
+		registry_remove(&session.registry, slot->record);
+		slot->record = 0;
+		slot->flags |= SLOT_DEAD;
+		return STATE_DEAD;
+	}
+	if (!about_port)
+		return STATE_CONNECTED;
+	return verdict.flags & VERDICT_UNBINDS ? STATE_UNBOUND : STATE_BOUND;
+}
+
+enum state claim_state(enum call call, int fd, struct slot *slot)
 {
 	struct holder holder;
 	if (slot->flags & SLOT_DEAD)
 		return STATE_DEAD;
 	if (slot->record && registry_get(&session.registry, slot->record, &holder) && holder.state == STATE_LISTENING)
 		return STATE_LISTENING;
-	if (slot->flags & SLOT_CONNECTED)
-		return STATE_CONNECTED;
+	if (session.mirror ? ask_connected(fd) : slot->flags & SLOT_CONNECTED)
+		return !session.mirror && is_over(fd, slot) ? state_when_over(call, slot) : STATE_CONNECTED;
 	return slot->record ? STATE_BOUND : STATE_UNBOUND;
+}
+
+struct question claim_question(const struct decision *d)
+{
+	return (struct question){
+		.call = d->call, .profile = session.profile, .domain = d->claim.domain, .protocol = d->claim.protocol,
+		.state = d->slot ? claim_state(d->call, d->fd, d->slot) : STATE_UNBOUND, .options = d->claim.options,
+		.loopback_alias = session.loopback_alias,
+	};
+}
+
+void claim_chosen(struct decision *d, enum state state)
+{
+	if (ask_name(d->fd, &d->claim) < 0 || d->claim.port == 0)
+		return;
+	d->bucket = claim_bucket(d->claim.protocol, d->claim.port);
+	registry_claim(&session.registry, d->bucket, &d->claim, &d->turn);
+	d->claim.state = state;
+	d->slot->record = registry_commit(&session.registry, &d->turn, &d->claim, MEMORY_CLAIM, 0);
+	d->slot->flags |= SLOT_AUTOBOUND;
+}
+
+void claim_choose(struct decision *d, enum state state)
+{
+	const struct sockaddr_in6 any = { .sin6_family = d->claim.domain };
+	int saved = errno;
+	permit_reuse(d->fd, &d->claim);
+	if (real.bind(d->fd, (const void *)&any, d->claim.domain == AF_INET ? sizeof(struct sockaddr_in) : sizeof any) == 0)
+		claim_chosen(d, state);
+	errno = saved;
 }
 
 bool claim_before(struct decision *d, const struct question *question, struct sockaddr_storage *to, uint32_t *to_length)

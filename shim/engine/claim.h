@@ -16,8 +16,16 @@ void claim_socket(struct decision *, enum call, int fd, struct slot *);
 void claim_user(struct decision *, bool reserved_port);
 void claim_meets(struct decision *);
 
-/* What state the socket is in, as far as a permissive profile's rules ask for it. */
-enum state claim_state(const struct slot *);
+/* What state the socket is in, as far as the rules of a profile unlike the host ask for it. */
+enum state claim_state(enum call, int fd, struct slot *);
+
+/* What is to be asked of the profile; the caller adds the arguments. */
+struct question claim_question(const struct decision *);
+
+/* The host has chosen a port for the socket: it holds that from now on. */
+void claim_chosen(struct decision *, enum state);
+/* The same for a call that the host does without a port.  errno is kept. */
+void claim_choose(struct decision *, enum state);
 
 /* The profile's answer from the arguments alone.  True: d->verdict is final. */
 bool claim_before(struct decision *, const struct question *, struct sockaddr_storage *to, uint32_t *to_length);

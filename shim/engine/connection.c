@@ -10,14 +10,6 @@
 #include "session.h"
 #include "unseen.h"
 
-static struct question question_of(enum call call, struct decision *d)
-{
-	return (struct question){
-		.call = call, .profile = session.profile, .domain = d->claim.domain, .protocol = d->claim.protocol,
-		.state = claim_state(d->slot), .options = d->claim.options, .loopback_alias = session.loopback_alias,
-	};
-}
-
 /* The system gives the socket's address back; the kernel does not, and needs a new socket for it. */
 static void unbind(struct decision *d, bool replaces)
 {
@@ -42,14 +34,17 @@ static void apply(struct decision *d, uint32_t flags)
 /* What the system makes of a connection that the host refuses. */
 static void failed(struct decision *d)
 {
-	struct question question = question_of(CALL_CONNECT, d);
+	struct question question = claim_question(d);
 	struct verdict verdict = { 0 };
 	if (errno != ECONNREFUSED && errno != EADDRNOTAVAIL)
 		return;
 	if (session.profile->family->event)
 		session.profile->family->event(&question, errno == ECONNREFUSED ? EVENT_REFUSED : EVENT_TUPLE_TAKEN, &verdict);
+	uint32_t flags = d->verdict.flags | verdict.flags;
 	if (errno == ECONNREFUSED)
-		apply(d, d->verdict.flags | verdict.flags);
+		apply(d, flags);
+	if (errno == ECONNREFUSED && question.protocol == PROTOCOL_TCP && question.state == STATE_UNBOUND && !(flags & (VERDICT_UNBINDS | VERDICT_KILLS)))
+		claim_choose(d, STATE_BOUND); /* the host gave the port back */
 	if (verdict.error)
 		errno = verdict.error;
 }
@@ -57,7 +52,7 @@ static void failed(struct decision *d)
 /* The host takes over a connection in TIME_WAIT at once if the socket is bound; other systems may not. */
 static bool remnant_refuses(struct decision *d, const struct holder *from)
 {
-	struct question question = question_of(CALL_CONNECT, d);
+	struct question question = claim_question(d);
 	struct verdict verdict = { 0 };
 	if (from->protocol != PROTOCOL_TCP || from->state != STATE_BOUND || !session.profile->family->event)
 		return false;
@@ -105,7 +100,7 @@ int engine_connect(int fd, const struct sockaddr *given, socklen_t length)
 	if (!claim_copy(given, length, &copy))
 		return claim_host_answer(CALL_CONNECT, real.connect(fd, given, length));
 	claim_socket(&d, CALL_CONNECT, fd, slot);
-	struct question question = question_of(CALL_CONNECT, &d);
+	struct question question = claim_question(&d);
 	question.address = (const void *)&copy;
 	question.length = length;
 	address_parse(slot->domain, &copy, length, &d.claim);
@@ -126,7 +121,7 @@ static bool accept_refused(struct decision *d, int fd, struct sockaddr *address,
 	if (!session.profile || session.mirror || !slot_identify(fd, &own, &slot))
 		return false;
 	claim_socket(d, CALL_ACCEPT, fd, slot);
-	struct question question = question_of(CALL_ACCEPT, d);
+	struct question question = claim_question(d);
 	question.address = length ? (const void *)address : NULL;
 	return claim_before(d, &question, &unused, &unused_length) && d->verdict.error;
 }
@@ -181,7 +176,7 @@ int engine_shutdown(int fd, int how)
 		return real.shutdown(fd, how);
 	if (!session.mirror) {
 		claim_socket(&d, CALL_SHUTDOWN, fd, slot);
-		struct question question = question_of(CALL_SHUTDOWN, &d);
+		struct question question = claim_question(&d);
 		question.argument = how;
 		if (claim_before(&d, &question, &unused, &unused_length))
 			return d.verdict.error ? refuse(&d) : 0;

@@ -20,10 +20,10 @@ int engine_socket(int domain, int type, int protocol)
 		struct sockaddr_storage unused;
 		uint32_t unused_length;
 		struct decision d = { .call = CALL_SOCKET, .fd = -1 };
-		const struct question question = {
-			.call = CALL_SOCKET, .profile = session.profile, .domain = (uint8_t)domain,
-			.protocol = socket_protocol(type, protocol) == IPPROTO_UDP ? PROTOCOL_UDP : PROTOCOL_TCP, .argument = type,
-		};
+		d.claim.domain = (uint8_t)domain;
+		d.claim.protocol = socket_protocol(type, protocol) == IPPROTO_UDP ? PROTOCOL_UDP : PROTOCOL_TCP;
+		struct question question = claim_question(&d);
+		question.argument = type;
 		if (claim_before(&d, &question, &unused, &unused_length) && d.verdict.error)
 			return refuse(&d);
 	}

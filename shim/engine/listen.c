@@ -21,19 +21,17 @@ static int listen_unbound(struct decision *d, int backlog)
 {
 	int saved = errno;
 	claim_user(d, false);
+	if (d->claim.protocol == PROTOCOL_UDP) { /* a profile that lets it listen */
+		claim_choose(d, STATE_BOUND);
+		return 0;
+	}
 	if (!session.mirror)
 		permit_reuse(d->fd, &d->claim);
 	if (real.listen(d->fd, backlog) < 0) {
 		errno = claim_error(CALL_LISTEN, errno);
 		return -1;
 	}
-	if (ask_name(d->fd, &d->claim) == 0 && d->claim.port != 0) {
-		d->bucket = claim_bucket(d->claim.protocol, d->claim.port);
-		registry_claim(&session.registry, d->bucket, &d->claim, &d->turn);
-		d->claim.state = STATE_LISTENING;
-		d->slot->record = registry_commit(&session.registry, &d->turn, &d->claim, MEMORY_CLAIM, 0);
-		d->slot->flags |= SLOT_AUTOBOUND;
-	}
+	claim_chosen(d, STATE_LISTENING);
 	errno = saved;
 	return 0;
 }
@@ -146,10 +144,8 @@ int engine_listen(int fd, int backlog)
 	if (known && session.mirror && d.claim.state == STATE_LISTENING)
 		return real.listen(fd, backlog); /* only the backlog changes */
 	if (!session.mirror) {
-		const struct question question = {
-			.call = CALL_LISTEN, .profile = session.profile, .domain = slot->domain, .protocol = slot->protocol,
-			.state = claim_state(slot), .options = slot->options, .argument = backlog,
-		};
+		struct question question = claim_question(&d);
+		question.argument = backlog;
 		d.decided = claim_before(&d, &question, &unused, &unused_length);
 		if (d.decided && d.verdict.error)
 			return refuse(&d);

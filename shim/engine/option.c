@@ -107,11 +107,11 @@ static bool answered(const struct option_question *question, int fd, struct slot
 	return true;
 }
 
-static struct option_question question_of(enum call call, const struct slot *slot, int level, int name)
+static struct option_question question_of(enum call call, int fd, struct slot *slot, int level, int name)
 {
 	return (struct option_question){
 		.call = call, .profile = session.profile, .domain = slot->domain, .protocol = slot->protocol,
-		.state = claim_state(slot), .options = slot->options, .level = level, .name = name,
+		.state = claim_state(call, fd, slot), .options = slot->options, .level = level, .name = name,
 	};
 }
 
@@ -151,7 +151,7 @@ int engine_setsockopt(int fd, int level, int name, const void *value, socklen_t 
 	}
 	if (length > 256 || !ask_readable(value, length))
 		return real.setsockopt(fd, level, name, value, length);
-	struct option_question question = question_of(CALL_SETSOCKOPT, slot, level, name);
+	struct option_question question = question_of(CALL_SETSOCKOPT, fd, slot, level, name);
 	struct option_answer answer;
 	question.value = value;
 	question.length = length;
@@ -190,7 +190,7 @@ int engine_getsockopt(int fd, int level, int name, void *value, socklen_t *lengt
 	if (!session.profile || session.as_host || (session.mirror && !matters(level, name)) || !slot_identify(fd, &own, &slot) ||
 	    !ask_readable(length, sizeof *length))
 		return real.getsockopt(fd, level, name, value, length);
-	struct option_question question = question_of(CALL_GETSOCKOPT, slot, level, name);
+	struct option_question question = question_of(CALL_GETSOCKOPT, fd, slot, level, name);
 	struct option_answer answer;
 	question.length = *length;
 	if (!answered(&question, fd, slot, &answer) && !own_value(&question, &answer))

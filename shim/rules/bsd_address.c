@@ -339,7 +339,9 @@ static bool connect_address(const struct question *question, struct verdict *ver
 		return bsd_answer(verdict, EINVAL, &address_mapped);
 	if (is_any_host(question))
 		return connect_to_any(question, verdict, to, to_length);
-	return IS_ALONE(question) && !is_local(question) && bsd_answer(verdict, ENETUNREACH, &connect_unreachable);
+	if (is_local(question) || (!IS_ALONE(question) && *host4_of(question) != 127))
+		return false;
+	return bsd_answer(verdict, ENETUNREACH, &connect_unreachable);
 }
 
 /* A refused connect() ends the socket: its port is free at once (measured on FreeBSD 13.0, macOS 11, NetBSD 7.99). */

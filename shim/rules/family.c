@@ -174,6 +174,19 @@ bool given_is_own(const struct question *question, const struct given *given)
 	}
 }
 
+bool connect_refused_address(const struct question *question, const struct given *given, const struct connect_rules *rules, struct verdict *verdict)
+{
+	if (!question->address || given->family == AF_UNSPEC)
+		return false;
+	if (given->family != question->domain)
+		return verdict_final(verdict, rules->family, rules->malformed);
+	if (!given->whole)
+		return verdict_final(verdict, rules->length, rules->malformed);
+	if (given->mapped && question->options & OPTION_V6ONLY)
+		return verdict_final(verdict, rules->mapped, rules->unreachable);
+	return question->protocol == PROTOCOL_TCP && !given_is_own(question, given) && verdict_final(verdict, ENETUNREACH, rules->unreachable);
+}
+
 void given_to_loopback(const struct question *question, const struct given *given, struct sockaddr_storage *to, uint32_t *to_length)
 {
 	static const uint8_t loopback[4] = { 127, 0, 0, 1 };
@@ -269,7 +282,9 @@ bool surely_no_listener(const struct question *question)
 
 bool shutdown_refused(const struct question *question, const struct rule *rule, struct verdict *verdict)
 {
-	return IS_ALONE(question) && question->state != STATE_CONNECTED && verdict_final(verdict, ENOTCONN, rule);
+	bool sure = IS_ALONE(question) || question->state == STATE_LISTENING;
+
+	return sure && question->state != STATE_CONNECTED && verdict_final(verdict, ENOTCONN, rule);
 }
 
 /* ---- functions of struct family ---- */

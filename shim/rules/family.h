@@ -55,6 +55,13 @@ bool given_is_any(const struct question *, const struct given *);
 enum locality given_locality(const struct question *, const struct given *);
 /* The same with the profile's trait `loopback': is the address one of the machine's?  An unknown one counts. */
 bool given_is_own(const struct question *, const struct given *);
+/* What is wrong with the address of a connect(): its family, its length, an IPv4 one for an IPv6-only socket, or TCP
+ * to nobody's, which there is no route to. */
+struct connect_rules {
+	int family, length, mapped;
+	const struct rule *malformed, *unreachable;
+};
+bool connect_refused_address(const struct question *, const struct given *, const struct connect_rules *, struct verdict *);
 /* A connect() to 0.0.0.0 or :: goes to the loopback address. */
 void given_to_loopback(const struct question *, const struct given *, struct sockaddr_storage *to, uint32_t *to_length);
 

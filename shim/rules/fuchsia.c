@@ -134,6 +134,10 @@ static bool before_listen(const struct question *question, struct verdict *verdi
 	return question->state == STATE_LISTENING && verdict_final(verdict, 0, &ok_listen_again);
 }
 
+static const struct rule connect_malformed = { "connect/malformed-address", "the address is not one of the socket's family, or not whole", NULL, FOR_PEOPLE(SOCKET) };
+static const struct rule connect_unreachable = { "connect/unreachable", "there is no route to it", NULL, FOR_PEOPLE(SOCKET) };
+static const struct connect_rules connect_rules = { EAFNOSUPPORT, EINVAL, ENETUNREACH, &connect_malformed, &connect_unreachable };
+
 static bool before_connect(const struct question *question, struct verdict *verdict, struct sockaddr_storage *to, uint32_t *to_length)
 {
 	struct given given = given_address(question);
@@ -142,6 +146,8 @@ static bool before_connect(const struct question *question, struct verdict *verd
 		return verdict_final(verdict, EINVAL, &connect_listening);
 	if (question->protocol == PROTOCOL_TCP && question->state == STATE_CONNECTED)
 		return verdict_final(verdict, EISCONN, &connect_used);
+	if (connect_refused_address(question, &given, &connect_rules, verdict))
+		return true;
 	given_to_loopback(question, &given, to, to_length);
 	return false;
 }

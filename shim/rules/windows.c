@@ -255,6 +255,10 @@ static bool before_listen(const struct question *question, struct verdict *verdi
 	}
 }
 
+static const struct rule connect_malformed = { "connect/malformed-address", "the address is not one of the socket's family, or not whole", NULL, FOR_PEOPLE(CONNECT) };
+static const struct rule connect_unreachable = { "connect/unreachable", "there is no route to it", NULL, FOR_PEOPLE(CONNECT) };
+static const struct connect_rules connect_rules = { EAFNOSUPPORT, EFAULT, ENETUNREACH, &connect_malformed, &connect_unreachable };
+
 static bool before_connect(const struct question *question, struct verdict *verdict)
 {
 	struct given given = given_address(question);
@@ -263,6 +267,8 @@ static bool before_connect(const struct question *question, struct verdict *verd
 		return verdict_final(verdict, EINVAL, &connect_listening);
 	if (question->protocol == PROTOCOL_TCP && question->state == STATE_CONNECTED)
 		return verdict_final(verdict, EISCONN, &connect_used);
+	if (connect_refused_address(question, &given, &connect_rules, verdict))
+		return true;
 	return question->protocol == PROTOCOL_TCP && given.whole && (!given.port || given_is_any(question, &given)) &&
 		verdict_final(verdict, EADDRNOTAVAIL, &connect_any);
 }
