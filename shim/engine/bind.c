@@ -77,14 +77,6 @@ static int host_bind(struct decision *d, const struct address *address)
 	return permit_bind(d->fd, &d->claim, address->given, address->length, PERMIT_KEEP);
 }
 
-/* One IPv6 address that is no IPv4 one: the bind made the socket v6only (net/ipv6/af_inet6.c __inet6_bind()). */
-static bool became_v6only(const struct holder *claim)
-{
-	struct in6_addr address;
-	memcpy(&address, claim->address, sizeof address);
-	return claim->domain == AF_INET6 && !IN6_IS_ADDR_UNSPECIFIED(&address) && !IN6_IS_ADDR_V4MAPPED(&address);
-}
-
 static uint32_t options_when_bound(const struct holder *claim)
 {
 	return session.profile->family->bound ? session.profile->family->bound(session.profile, claim, 0) : claim->options;
@@ -102,7 +94,7 @@ static void bound(struct decision *d)
 {
 	decide_sweep(d);
 	d->claim.options = options_when_bound(&d->claim);
-	if (!session.profile->family->bound && became_v6only(&d->claim))
+	if (!session.profile->family->bound && claim_became_v6only(&d->claim))
 		d->claim.options |= OPTION_V6ONLY;
 	d->claim.state = STATE_BOUND;
 	d->slot->record = registry_commit(&session.registry, &d->turn, &d->claim, d->verdict.memory, d->verdict.memory_flags);
@@ -135,7 +127,7 @@ static int refused(struct decision *d, const struct address *address)
 		return engine_bind(d->fd, address->given, address->length);
 	}
 	/* A profile that is stricter than the host may blame a socket that the host does not mind. */
-	bool minds = session.mirror && (!session.stricter || !d->verdict.blamed || linux_overlaps(&d->claim, &d->verdict.holder));
+	bool minds = session.mirror && (!session.stricter || !d->verdict.blamed || linux_overlaps(&d->claim, &d->verdict.holder) || ask_connected(d->fd));
 	int result = minds ? permit_plain_bind(d->fd, &d->claim, address->given, address->length) : -1;
 	if (result == 0) {
 		bound(d); /* the holder left just now */
@@ -333,7 +325,7 @@ int engine_bind(int fd, const struct sockaddr *given, socklen_t length)
 		return bind_again(&d, &address);
 	d.decided = !session.as_host && before(&d, &copy, &address);
 	if (d.decided && d.verdict.error && !(d.verdict.flags & VERDICT_BINDS))
-		return d.verdict.error == EACCES ? refuse_local(&d) : refuse(&d);
+		return d.verdict.flags & VERDICT_LOCAL ? refuse_local(&d) : refuse(&d);
 	if (slot->record && session.profile->trait[trait_host] == host_mirror)
 		return bind_again(&d, &address);
 	if (slot->record) { /* the system lets go of the old address; the kernel needs a new socket for that */

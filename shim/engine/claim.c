@@ -18,10 +18,20 @@
 
 bool claim_copy(const struct sockaddr *from, socklen_t length, struct sockaddr_storage *to)
 {
-	if (length < sizeof from->sa_family || length > sizeof *to || !ask_readable(from, length))
+	socklen_t room = length < sizeof *to ? length : sizeof *to;
+	to->ss_family = AF_UNSPEC;
+	if (length && !ask_readable(from, room))
 		return false;
-	memcpy(to, from, length);
+	memcpy(to, from, room);
 	return true;
+}
+
+/* net/ipv6/af_inet6.c __inet6_bind() */
+bool claim_became_v6only(const struct holder *claim)
+{
+	struct in6_addr address;
+	memcpy(&address, claim->address, sizeof address);
+	return claim->domain == AF_INET6 && !IN6_IS_ADDR_UNSPECIFIED(&address) && !IN6_IS_ADDR_V4MAPPED(&address);
 }
 
 uint32_t claim_bucket(enum protocol protocol, uint16_t port)
@@ -73,10 +83,10 @@ static bool is_over(int fd, const struct slot *slot)
 }
 
 /* What the system makes of it: the socket stays connected, to nobody, but its port may be given back. */
-static enum state state_when_over(enum call call, struct slot *slot)
+static enum state state_when_over(enum call call, struct slot *slot, uint32_t options)
 {
 	const struct question question = { .call = call, .profile = session.profile, .domain = slot->domain,
-					   .protocol = slot->protocol, .state = STATE_CONNECTED, .options = slot->options };
+					   .protocol = slot->protocol, .state = STATE_CONNECTED, .options = options };
 	bool about_port = call == CALL_BIND || call == CALL_SETSOCKOPT || call == CALL_SHUTDOWN;
 	struct verdict verdict = { 0 };
 	if (session.profile->family->event)
@@ -94,13 +104,13 @@ static enum state state_when_over(enum call call, struct slot *slot)
 
 enum state claim_state(enum call call, int fd, struct slot *slot)
 {
-	struct holder holder;
+	struct holder holder = { .options = slot->options | OPTION_CLIENT | OPTION_AUTOBOUND };
 	if (slot->flags & SLOT_DEAD)
 		return STATE_DEAD;
 	if (slot->record && registry_get(&session.registry, slot->record, &holder) && holder.state == STATE_LISTENING)
 		return STATE_LISTENING;
 	if (session.mirror ? ask_connected(fd) : slot->flags & SLOT_CONNECTED)
-		return !session.mirror && is_over(fd, slot) ? state_when_over(call, slot) : STATE_CONNECTED;
+		return !session.mirror && is_over(fd, slot) ? state_when_over(call, slot, holder.options) : STATE_CONNECTED;
 	return slot->record ? STATE_BOUND : STATE_UNBOUND;
 }
 

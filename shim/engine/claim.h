@@ -5,8 +5,8 @@
 
 #include "decide.h"
 
-/* The sockaddr a program passes, copied once.  False: unreadable, empty or longer than any: the host's
- * own errors are right. */
+/* The sockaddr a program passes, or as much of it as any has, copied once.  False: unreadable, and the host's own
+ * error is right. */
 bool claim_copy(const struct sockaddr *, socklen_t, struct sockaddr_storage *);
 
 /* Everything about the socket but its address and its user: options, device, cookie. */
@@ -19,6 +19,9 @@ void claim_meets(struct decision *);
 /* What state the socket is in, as far as the rules of a profile unlike the host ask for it. */
 enum state claim_state(enum call, int fd, struct slot *);
 
+/* What a call does to the socket beside its answer: VERDICT_UNBINDS, VERDICT_KILLS. */
+void claim_apply(struct decision *, uint32_t flags);
+
 /* What is to be asked of the profile; the caller adds the arguments. */
 struct question claim_question(const struct decision *);
 
@@ -29,6 +32,9 @@ void claim_choose(struct decision *, enum state);
 
 /* The profile's answer from the arguments alone.  True: d->verdict is final. */
 bool claim_before(struct decision *, const struct question *, struct sockaddr_storage *to, uint32_t *to_length);
+
+/* One IPv6 address that is no IPv4 one: the host's bind made the socket v6only. */
+bool claim_became_v6only(const struct holder *);
 
 uint32_t claim_bucket(enum protocol, uint16_t port);
 

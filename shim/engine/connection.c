@@ -22,8 +22,7 @@ static void unbind(struct decision *d, bool replaces)
 	errno = saved;
 }
 
-/* What a call does to the socket beside its answer. */
-static void apply(struct decision *d, uint32_t flags)
+void claim_apply(struct decision *d, uint32_t flags)
 {
 	if (flags & (VERDICT_UNBINDS | VERDICT_KILLS))
 		unbind(d, d->call == CALL_CONNECT || flags & VERDICT_KILLS);
@@ -42,7 +41,7 @@ static void failed(struct decision *d)
 		session.profile->family->event(&question, errno == ECONNREFUSED ? EVENT_REFUSED : EVENT_TUPLE_TAKEN, &verdict);
 	uint32_t flags = d->verdict.flags | verdict.flags;
 	if (errno == ECONNREFUSED)
-		apply(d, flags);
+		claim_apply(d, flags);
 	if (errno == ECONNREFUSED && question.protocol == PROTOCOL_TCP && question.state == STATE_UNBOUND && !(flags & (VERDICT_UNBINDS | VERDICT_KILLS)))
 		claim_choose(d, STATE_BOUND); /* the host gave the port back */
 	if (verdict.error)
@@ -183,7 +182,7 @@ int engine_shutdown(int fd, int how)
 	}
 	int result = claim_host_answer(CALL_SHUTDOWN, real.shutdown(fd, how));
 	if (d.verdict.flags & (VERDICT_UNBINDS | VERDICT_KILLS))
-		apply(&d, d.verdict.flags);
+		claim_apply(&d, d.verdict.flags);
 	else
 		left_listening(fd, slot);
 	if (result == 0)

@@ -113,6 +113,7 @@ static int listen_bound(struct decision *d, int backlog)
 	if (d->verdict.error) {
 		bool better = has_better_reason(d, backlog);
 		registry_abandon(&session.registry, &d->turn);
+		claim_apply(d, d->verdict.flags);
 		return better ? -1 : refuse(d);
 	}
 	if (host_listen(d, backlog) < 0) {

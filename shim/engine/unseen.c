@@ -57,6 +57,7 @@ void unseen_options(struct holder *holder)
 		holder->options |= OPTION_CLIENT | OPTION_AUTOBOUND;
 		return;
 	}
+	holder->options &= ~OPTION_V6ONLY; /* of the host, which sets it when one address is bound */
 	holder->options |= session.profile->family->inherited(session.profile, listener.options) | OPTION_CHILD;
 	if (listener.uid != UID_UNKNOWN)
 		holder->uid = listener.uid;
@@ -228,9 +229,11 @@ static bool hear(void *context, const struct diag_socket *socket)
 {
 	struct hearing *hearing = context;
 	const struct decision *d = hearing->d;
-	struct holder holder = socket->holder, record;
+	struct holder holder = socket->holder, as_host = holder, record;
 	if (holder.cookie == d->claim.cookie)
 		return true;
+	if (claim_became_v6only(&as_host)) /* the host does not tell it of remnants */
+		as_host.options |= OPTION_V6ONLY;
 	if (registry_find(&session.registry, d->bucket, holder.cookie, &record)) {
 		record.state = holder.state;
 		record.uid = holder.uid;
@@ -240,7 +243,7 @@ static bool hear(void *context, const struct diag_socket *socket)
 		unseen_options(&holder);
 	}
 	/* Those in its way a mirrored host judges itself, by options that only it knows. */
-	if (session.mirror && session.stricter && !hearing->d->host_refused && linux_overlaps(&d->claim, &holder))
+	if (session.mirror && session.stricter && !hearing->d->host_refused && linux_overlaps(&d->claim, &as_host))
 		return true;
 	struct diag_socket known = *socket;
 	known.holder = holder;

@@ -47,6 +47,8 @@ bool address_parse(uint8_t domain, const struct sockaddr_storage *from, socklen_
 {
 	memset(to->address, 0, sizeof to->address);
 	to->scope = 0;
+	if (length > sizeof *from)
+		return false;
 	if (domain == AF_INET) {
 		const struct sockaddr_in *v4 = (const void *)from;
 		if (length < sizeof *v4)

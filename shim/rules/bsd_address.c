@@ -261,6 +261,7 @@ static bool fails(const struct question *question, enum check check, struct verd
 			return bsd_answer(verdict, EADDRNOTAVAIL, &address_mapped);
 		return !is_local(question) && bsd_answer(verdict, EADDRNOTAVAIL, &address_foreign);
 	case CHECK_PRIVILEGE:
+		verdict->flags = VERDICT_LOCAL;
 		return lacks_privilege(question) &&
 			bsd_answer(verdict, dragonfly && question->domain == AF_INET ? EPERM : EACCES, &bind_privileged);
 	case CHECK_END:

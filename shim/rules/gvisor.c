@@ -197,6 +197,25 @@ static const struct rule connect_malformed = { "connect/malformed-address", "the
 static const struct rule connect_unreachable = { "connect/unreachable", "there is no route to it", NULL, FOR_PEOPLE(NETSTACK " Connect(), TransportEndpointInfo.AddrNetProtoLocked()") };
 static const struct connect_rules connect_rules = { EINVAL, EINVAL, EHOSTUNREACH, &connect_malformed, &connect_unreachable };
 
+static bool before_connect(const struct question *, struct verdict *, struct sockaddr_storage *to, uint32_t *to_length);
+
+/* netstack.go checkFamily(), mapFamily(): a dual-stack socket takes an IPv4 address as it is. */
+static bool map_address(const struct question *question, struct verdict *verdict, struct sockaddr_storage *to, uint32_t *to_length)
+{
+	struct sockaddr_in6 mapped = { .sin6_family = AF_INET6, .sin6_addr = { .s6_addr = { [10] = 0xff, [11] = 0xff } } };
+	struct question read = *question;
+	bool final;
+
+	memcpy(&mapped.sin6_port, question->address + 2, 2);
+	memcpy(mapped.sin6_addr.s6_addr + 12, question->address + 4, 4);
+	read.address = (const uint8_t *)&mapped;
+	read.length = sizeof mapped;
+	final = before_connect(&read, verdict, to, to_length);
+	if (!*to_length)
+		memcpy(to, &mapped, *to_length = sizeof mapped);
+	return final;
+}
+
 static bool before_connect(const struct question *question, struct verdict *verdict, struct sockaddr_storage *to, uint32_t *to_length)
 {
 	struct given given = given_address(question);
@@ -207,6 +226,8 @@ static bool before_connect(const struct question *question, struct verdict *verd
 		return verdict_final(verdict, ECONNABORTED, &connect_aborted);
 	if (question->protocol == PROTOCOL_TCP && question->state == STATE_CONNECTED)
 		return verdict_final(verdict, EISCONN, &connect_used);
+	if (given.family == AF_INET && given.whole && question->domain == AF_INET6 && !(question->options & OPTION_V6ONLY))
+		return map_address(question, verdict, to, to_length);
 	if (connect_refused_address(question, &given, &connect_rules, verdict))
 		return true;
 	given_to_loopback(question, &given, to, to_length);

@@ -237,6 +237,7 @@ static bool before_bind(const struct question *question, struct verdict *verdict
 		return verdict_final(verdict, EINVAL, &bind_used);
 	if (bind_address_refused(&read, &given, verdict))
 		return true;
+	verdict->flags = VERDICT_LOCAL;
 	if (is_privileged(given.port) && question->uid)
 		return verdict_final(verdict, EACCES, &bind_privileged);
 	return used && verdict_final(verdict, EINVAL, &bind_used);
@@ -335,6 +336,7 @@ static void illumos_event(const struct question *question, enum event event, str
 	case EVENT_REFUSED:
 	case EVENT_UNLISTENED:
 		verdict_final(verdict, ECONNREFUSED, &connect_refused);
+		verdict->flags = VERDICT_UNBINDS;
 		break;
 	case EVENT_FULL:
 		verdict_final(verdict, ETIMEDOUT, &connect_full);
@@ -347,8 +349,10 @@ static void illumos_event(const struct question *question, enum event event, str
 	case EVENT_NO_PORT:
 		verdict_final(verdict, EADDRNOTAVAIL, &no_port);
 		break;
+	case EVENT_OVER: /* tcp_clean_death() ends in tcp_do_unbind() */
+		verdict->flags = VERDICT_UNBINDS;
+		break;
 	case EVENT_SELF:
-	case EVENT_OVER:
 		break;
 	}
 }

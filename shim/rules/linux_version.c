@@ -64,6 +64,7 @@ static bool bind_own_family(const struct question *question, struct verdict *ver
 {
 	const uint32_t *trait = question->profile->trait;
 
+	verdict->flags = VERDICT_LOCAL;
 	if (is_privileged(question) && !IS_ALONE(question) && trait[trait_low_port] == low_port_capability)
 		return linux_answer(verdict, EACCES, &bind_privileged);
 	if (question->state == STATE_UNBOUND && is_mapped_oddity(question) && trait[trait_ipv6_rules] == ipv6_rules_linux_2_6_24)

@@ -88,6 +88,7 @@ struct rule {
 #define VERDICT_BINDS 0x1u   /* refused, but the socket is bound all the same (connect: to a port the system chose) */
 #define VERDICT_UNBINDS 0x2u /* a failed connect takes the socket's address away */
 #define VERDICT_HALTS 0x4u   /* the real system would halt here */
+#define VERDICT_LOCAL 0x80u  /* before(): if the address is one of the machine's, which the host knows; else EADDRNOTAVAIL */
 /* Alone only: */
 #define VERDICT_KILLS 0x8u      /* the socket is STATE_DEAD from now on */
 #define VERDICT_LISTENS 0x10u   /* final, and the socket listens now, with the port it has or none */

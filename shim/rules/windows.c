@@ -235,6 +235,7 @@ static bool before_bind(const struct question *question, struct verdict *verdict
 		return question->protocol == PROTOCOL_TCP && verdict_final(verdict, EADDRNOTAVAIL, &bind_foreign);
 	if (!given_is_own(question, &given) || (given.mapped && question->options & OPTION_V6ONLY))
 		return verdict_final(verdict, EADDRNOTAVAIL, &bind_foreign);
+	verdict->flags = VERDICT_LOCAL;
 	return is_excluded(question->profile, given.port) && verdict_final(verdict, EACCES, &bind_excluded);
 }
 
