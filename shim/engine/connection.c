@@ -37,6 +37,8 @@ static void failed(struct decision *d)
 	struct verdict verdict = { 0 };
 	if (errno != ECONNREFUSED && errno != EADDRNOTAVAIL)
 		return;
+	if (question.state == STATE_UNBOUND)
+		question.options |= OPTION_CLIENT | OPTION_AUTOBOUND;
 	if (session.profile->family->event)
 		session.profile->family->event(&question, errno == ECONNREFUSED ? EVENT_REFUSED : EVENT_TUPLE_TAKEN, &verdict);
 	uint32_t flags = d->verdict.flags | verdict.flags;
