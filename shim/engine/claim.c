@@ -76,41 +76,49 @@ void claim_meets(struct decision *d)
 		d->claim.uid = ask_uid(d->fd);
 }
 
-/* The other end threw the connection away, or both ended it (the first byte of struct tcp_info is the state). */
-static bool is_over(int fd, const struct slot *slot)
+uint32_t claim_when_over(enum call call, const struct holder *holder)
 {
-	return slot->protocol == PROTOCOL_TCP && (ask_option(fd, IPPROTO_TCP, TCP_INFO) & 0xff) == TCP_CLOSE;
-}
-
-/* What the system makes of it: the socket stays connected, to nobody, but its port may be given back. */
-static enum state state_when_over(enum call call, struct slot *slot, uint32_t options)
-{
-	const struct question question = { .call = call, .profile = session.profile, .domain = slot->domain,
-					   .protocol = slot->protocol, .state = STATE_CONNECTED, .options = options };
-	bool about_port = call == CALL_BIND || call == CALL_SETSOCKOPT || call == CALL_SHUTDOWN;
+	const struct question question = { .call = call, .profile = session.profile, .domain = holder->domain,
+					   .protocol = holder->protocol, .state = STATE_CONNECTED, .options = holder->options };
 	struct verdict verdict = { 0 };
 	if (session.profile->family->event)
 		session.profile->family->event(&question, EVENT_OVER, &verdict);
-	if (verdict.flags & VERDICT_KILLS) {
+	return verdict.flags;
+}
+
+uint32_t claim_over(enum call call, int fd, const struct holder *holder)
+{
+	/* The first byte of struct tcp_info is the state. */
+	if (session.mirror || holder->protocol != PROTOCOL_TCP || (ask_option(fd, IPPROTO_TCP, TCP_INFO) & 0xff) != TCP_CLOSE)
+		return CLAIM_NOT_OVER;
+	return claim_when_over(call, holder);
+}
+
+/* The socket stays connected, to nobody, but its port may be given back. */
+static enum state state_when_over(enum call call, struct slot *slot, uint32_t flags)
+{
+	bool about_port = call == CALL_BIND || call == CALL_SETSOCKOPT || call == CALL_SHUTDOWN;
+	if (flags & VERDICT_KILLS) {
 		registry_remove(&session.registry, slot->record);
 		slot->record = 0;
 		slot->flags |= SLOT_DEAD;
 		return STATE_DEAD;
 	}
-	if (!about_port)
+	if (flags == CLAIM_NOT_OVER || !about_port)
 		return STATE_CONNECTED;
-	return verdict.flags & VERDICT_UNBINDS ? STATE_UNBOUND : STATE_BOUND;
+	return flags & VERDICT_UNBINDS ? STATE_UNBOUND : STATE_BOUND;
 }
 
 enum state claim_state(enum call call, int fd, struct slot *slot)
 {
-	struct holder holder = { .options = slot->options | OPTION_CLIENT | OPTION_AUTOBOUND };
+	struct holder holder = { .domain = slot->domain, .protocol = slot->protocol,
+				 .options = slot->options | OPTION_CLIENT | OPTION_AUTOBOUND };
 	if (slot->flags & SLOT_DEAD)
 		return STATE_DEAD;
 	if (slot->record && registry_get(&session.registry, slot->record, &holder) && holder.state == STATE_LISTENING)
 		return STATE_LISTENING;
 	if (session.mirror ? ask_connected(fd) : slot->flags & SLOT_CONNECTED)
-		return !session.mirror && is_over(fd, slot) ? state_when_over(call, slot, holder.options) : STATE_CONNECTED;
+		return state_when_over(call, slot, claim_over(call, fd, &holder));
 	return slot->record ? STATE_BOUND : STATE_UNBOUND;
 }
 

@@ -16,6 +16,12 @@ void claim_socket(struct decision *, enum call, int fd, struct slot *);
 void claim_user(struct decision *, bool reserved_port);
 void claim_meets(struct decision *);
 
+/* The other end threw the connection away, or both ended it: what the system makes of it, VERDICT_KILLS or _UNBINDS. */
+#define CLAIM_NOT_OVER 0x80000000u
+uint32_t claim_over(enum call, int fd, const struct holder *);
+/* The same of one that is over. */
+uint32_t claim_when_over(enum call, const struct holder *);
+
 /* What state the socket is in, as far as the rules of a profile unlike the host ask for it. */
 enum state claim_state(enum call, int fd, struct slot *);
 

@@ -13,8 +13,10 @@
 /* The system gives the socket's address back; the kernel does not, and needs a new socket for it. */
 static void unbind(struct decision *d, bool replaces)
 {
+	struct holder holder;
 	int saved = errno;
-	registry_remove(&session.registry, d->slot->record);
+	if (registry_get(&session.registry, d->slot->record, &holder))
+		decide_forget(&holder);
 	if (replaces)
 		permit_replace(d->fd);
 	d->slot->record = 0;

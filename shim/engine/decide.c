@@ -89,6 +89,9 @@ static enum finding look(struct holder *holder)
 	struct search search = { .cookie = holder->cookie };
 	if (holder->cookie == 0)
 		return FOUND_UNKNOWN;
+	if (holder->state == STATE_CONNECTED && is_own(holder) &&
+	    claim_over(CALL_CLOSE, holder->fd, holder) & (VERDICT_KILLS | VERDICT_UNBINDS))
+		return FOUND_GONE; /* though somebody has it open, and the host keeps its port */
 	if (look_at_own(holder))
 		return FOUND_THERE;
 	if (holder->state == STATE_LISTENING)
@@ -165,9 +168,7 @@ static bool closed_by_us(const struct decision *d, const struct holder *holder)
 	return holder->fd == d->fd ? holder->cookie != d->claim.cookie : ask_cookie(holder->fd) != holder->cookie;
 }
 
-/* A listener that is gone may have left sockets that have its options; nothing else tells those of a permissive
- * host. */
-static bool forget(const struct holder *gone)
+bool decide_forget(const struct holder *gone)
 {
 	if ((!session.mirror || session.beyond_host) && gone->state == STATE_LISTENING)
 		return registry_update(&session.registry, gone->reference, STATE_DEAD, gone->options);
@@ -179,7 +180,7 @@ static void forget_closed(struct decision *d)
 {
 	struct holder gone;
 	if (d->closed && registry_get(&session.registry, d->closed, &gone))
-		forget(&gone);
+		decide_forget(&gone);
 }
 
 static void judge_by(struct decision *d, const struct facts *facts, const struct memory *memory, struct walk *walk)
@@ -293,7 +294,7 @@ static bool look_at_blamed(struct decision *d, struct facts *facts)
 	struct holder holder = verdict->holder;
 	switch (look(&holder)) {
 	case FOUND_GONE:
-		if (!forget(&holder))
+		if (!decide_forget(&holder))
 			return false;
 		if (++facts->gone == GONE) {
 			doubt_all(d);

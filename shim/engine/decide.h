@@ -39,6 +39,10 @@ void decide_bind(struct decision *d);
 /* The host refused what the rules allowed.  Finds out who it was, as far as somebody wants to know. */
 void decide_host_refused(struct decision *d, int error);
 
+/* The holder is gone.  A listener may have left sockets that have its options, and nothing else tells those of a permissive
+ * host: of that one a record stays.  False: it was gone already. */
+bool decide_forget(const struct holder *);
+
 /* The host allowed it: forget the records that this proves gone. */
 void decide_sweep(struct decision *d);
 

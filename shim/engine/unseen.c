@@ -85,6 +85,9 @@ static uint64_t when_ended(const struct diag_socket *socket)
 enum state unseen_remains(const struct diag_socket *socket)
 {
 	struct holder ended = socket->holder;
+	bool over = ended.state == STATE_BOUND && ended.protocol == PROTOCOL_TCP && socket->peer.port;
+	if (over && !session.mirror && claim_when_over(CALL_CLOSE, &ended) & (VERDICT_KILLS | VERDICT_UNBINDS))
+		return STATE_UNBOUND; /* the host keeps its port until it is closed */
 	if (ended.state != STATE_TIME_WAIT)
 		return ended.state;
 	if (socket->half_closed)

@@ -328,6 +328,16 @@ static bool connect_to_any(const struct question *question, struct verdict *verd
 	return false;
 }
 
+/* tcp_usr_connect(), of the systems that look in tcp_usr_bind() */
+static bool minds_multicast(const struct profile *profile)
+{
+	const enum check *check = orders[profile->trait[trait_bind_order]][0];
+
+	while (*check && *check != CHECK_MULTICAST)
+		check++;
+	return *check;
+}
+
 static bool connect_address(const struct question *question, struct verdict *verdict, struct sockaddr_storage *to, uint32_t *to_length)
 {
 	if (question->length != exact_length(question))
@@ -338,6 +348,8 @@ static bool connect_address(const struct question *question, struct verdict *ver
 		return bsd_answer(verdict, EADDRNOTAVAIL, &connect_port);
 	if (is_misplaced(question))
 		return bsd_answer(verdict, EINVAL, &address_mapped);
+	if (question->protocol == PROTOCOL_TCP && is_multicast_host(question) && minds_multicast(question->profile))
+		return bsd_answer(verdict, EAFNOSUPPORT, &address_multicast);
 	if (is_any_host(question))
 		return connect_to_any(question, verdict, to, to_length);
 	if (is_local(question) || (!IS_ALONE(question) && *host4_of(question) != 127))
