@@ -33,7 +33,8 @@ static bool unseen_refuse(struct decision *d)
  * here, and nobody had, is free. */
 static bool stricter_refuses(struct decision *d)
 {
-	if (!session.stricter || d->claim.port == 0 || d->decided || !(d->met || d->closed) || permit_port_is_free(d->claim.protocol, d->claim.port))
+	bool had = d->met || d->closed;
+	if (!session.stricter || d->claim.port == 0 || d->decided || !had || permit_port_is_free(d->claim.protocol, d->claim.port))
 		return false;
 	return unseen_refuse(d);
 }
@@ -127,7 +128,8 @@ static int refused(struct decision *d, const struct address *address)
 		return engine_bind(d->fd, address->given, address->length);
 	}
 	/* A profile that is stricter than the host may blame a socket that the host does not mind. */
-	bool minds = session.mirror && (!session.stricter || !d->verdict.blamed || linux_overlaps(&d->claim, &d->verdict.holder) || ask_connected(d->fd));
+	bool minds = session.mirror && (!session.stricter || !d->verdict.blamed || linux_overlaps(&d->claim, &d->verdict.holder) ||
+					ask_connected(d->fd));
 	int result = minds ? permit_plain_bind(d->fd, &d->claim, address->given, address->length) : -1;
 	if (result == 0) {
 		bound(d); /* the holder left just now */

@@ -46,7 +46,8 @@ static void failed(struct decision *d)
 	uint32_t flags = d->verdict.flags | verdict.flags;
 	if (errno == ECONNREFUSED)
 		claim_apply(d, flags);
-	if (errno == ECONNREFUSED && question.protocol == PROTOCOL_TCP && question.state == STATE_UNBOUND && !(flags & (VERDICT_UNBINDS | VERDICT_KILLS)))
+	if (errno == ECONNREFUSED && question.protocol == PROTOCOL_TCP && question.state == STATE_UNBOUND &&
+	    !(flags & (VERDICT_UNBINDS | VERDICT_KILLS)))
 		claim_choose(d, STATE_BOUND); /* the host gave the port back */
 	if (verdict.error)
 		errno = verdict.error;

@@ -140,7 +140,8 @@ int engine_listen(int fd, int backlog)
 	claim_socket(&d, CALL_LISTEN, fd, slot);
 	/* A duplicate of the descriptor bound it, or made a change that moved the record. */
 	bool known = slot->record && registry_get(&session.registry, slot->record, &d.claim);
-	if (!known && !(slot->flags & (SLOT_CONNECTED | SLOT_DEAD)) && ask_name(fd, &d.claim) == 0 && d.claim.port != 0 && slot_refresh(fd, &own, &slot))
+	if (!known && !(slot->flags & (SLOT_CONNECTED | SLOT_DEAD)) &&
+	    ask_name(fd, &d.claim) == 0 && d.claim.port != 0 && slot_refresh(fd, &own, &slot))
 		known = slot->record && registry_get(&session.registry, slot->record, &d.claim);
 	if (known && session.mirror && d.claim.state == STATE_LISTENING)
 		return real.listen(fd, backlog); /* only the backlog changes */

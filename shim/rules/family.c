@@ -174,7 +174,8 @@ bool given_is_own(const struct question *question, const struct given *given)
 	}
 }
 
-bool connect_refused_address(const struct question *question, const struct given *given, const struct connect_rules *rules, struct verdict *verdict)
+bool connect_refused_address(const struct question *question, const struct given *given, const struct connect_rules *rules,
+			     struct verdict *verdict)
 {
 	if (!question->address || given->family == AF_UNSPEC)
 		return false;
@@ -184,7 +185,8 @@ bool connect_refused_address(const struct question *question, const struct given
 		return verdict_final(verdict, rules->length, rules->malformed);
 	if (given->mapped && question->options & OPTION_V6ONLY)
 		return verdict_final(verdict, rules->mapped, rules->unreachable);
-	return question->protocol == PROTOCOL_TCP && !given_is_own(question, given) && verdict_final(verdict, ENETUNREACH, rules->unreachable);
+	return question->protocol == PROTOCOL_TCP && !given_is_own(question, given) &&
+		verdict_final(verdict, ENETUNREACH, rules->unreachable);
 }
 
 void given_to_loopback(const struct question *question, const struct given *given, struct sockaddr_storage *to, uint32_t *to_length)
