@@ -267,7 +267,8 @@ static int bind_claim(struct decision *d, const struct address *address)
 	if (d->claim.port == 0)
 		return bind_any(d, address);
 	d->bucket = claim_bucket(d->claim.protocol, d->claim.port);
-	unseen_remember(d->claim.protocol, d->claim.port);
+	if (session.outlives)
+		unseen_remember(d->claim.protocol, d->claim.port);
 	take_turn(d);
 	if (d->verdict.error == 0)
 		return allowed(d, address);

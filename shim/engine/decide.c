@@ -168,9 +168,15 @@ static bool closed_by_us(const struct decision *d, const struct holder *holder)
 	return holder->fd == d->fd ? holder->cookie != d->claim.cookie : ask_cookie(holder->fd) != holder->cookie;
 }
 
+/* A mirrored host's children have their options themselves. */
+static bool keeps_listeners(void)
+{
+	return !session.mirror || session.beyond_host;
+}
+
 bool decide_forget(const struct holder *gone)
 {
-	if ((!session.mirror || session.beyond_host) && gone->state == STATE_LISTENING)
+	if (keeps_listeners() && gone->state == STATE_LISTENING)
 		return registry_update(&session.registry, gone->reference, STATE_DEAD, gone->options);
 	return registry_remove(&session.registry, gone->reference);
 }
@@ -179,7 +185,9 @@ bool decide_forget(const struct holder *gone)
 static void forget_closed(struct decision *d)
 {
 	struct holder gone;
-	if (d->closed && registry_get(&session.registry, d->closed, &gone))
+	if (!keeps_listeners())
+		registry_remove(&session.registry, d->closed);
+	else if (registry_get(&session.registry, d->closed, &gone))
 		decide_forget(&gone);
 }
 
@@ -196,7 +204,7 @@ static void judge_by(struct decision *d, const struct facts *facts, const struct
 	while (registry_next(&session.registry, &cursor, &holder, &doubtful)) {
 		const struct holder *fact = fact_of(facts, &holder);
 		if (doubtful && closed_by_us(d, &holder)) {
-			if (d->closed != holder.reference)
+			if (d->closed && d->closed != holder.reference)
 				forget_closed(d);
 			d->closed = holder.reference;
 			continue;
@@ -371,7 +379,8 @@ void decide_sweep(struct decision *d)
 	struct cursor cursor;
 	bool doubtful;
 	unsigned left = 0;
-	forget_closed(d);
+	if (d->closed)
+		forget_closed(d);
 	if (!d->met || (!d->plain && d->doubtful <= TOLERATED))
 		return;
 	registry_first(&session.registry, d->bucket, d->turn.record, &cursor);

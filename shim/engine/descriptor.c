@@ -36,11 +36,13 @@ int engine_close(int fd)
 {
 	uint16_t port = 0;
 	if (slot_used(slot_of(fd))) {
-		port = unseen_closing(fd);
+		if (session.outlives)
+			port = unseen_closing(fd);
 		slot_drop(fd);
 	}
 	int result = real.close(fd);
-	unseen_remember(PROTOCOL_TCP, port);
+	if (port)
+		unseen_remember(PROTOCOL_TCP, port);
 	return session.profile ? claim_host_answer(CALL_CLOSE, result) : result;
 }
 

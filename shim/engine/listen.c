@@ -105,7 +105,8 @@ static int listen_bound(struct decision *d, int backlog)
 	d->bucket = d->turn.bucket;
 	if (d->turn.state == TURN_NONE)
 		return real.listen(d->fd, backlog);
-	unseen_remember(d->claim.protocol, d->claim.port);
+	if (session.outlives)
+		unseen_remember(d->claim.protocol, d->claim.port);
 	if (!d->decided)
 		decide(d);
 	if (!d->decided && d->verdict.error == 0 && is_stickier(d))

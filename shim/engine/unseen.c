@@ -176,7 +176,7 @@ void unseen_remember(enum protocol protocol, uint16_t port)
 	struct holder holder;
 	struct cursor cursor;
 	bool doubtful;
-	if (!session.outlives || protocol != PROTOCOL_TCP || port == 0)
+	if (protocol != PROTOCOL_TCP || port == 0)
 		return;
 	uint32_t bucket = claim_bucket(protocol, port);
 	for (int after = 0; after < 2; after++) {
@@ -212,7 +212,7 @@ uint16_t unseen_closing(int fd)
 {
 	struct slot *slot = slot_of(fd);
 	struct holder holder;
-	if (!session.outlives || !(slot->flags & SLOT_CONNECTED) || !registry_get(&session.registry, slot->record, &holder))
+	if (!(slot->flags & SLOT_CONNECTED) || !registry_get(&session.registry, slot->record, &holder))
 		return 0;
 	if (holder.protocol != PROTOCOL_TCP || slot->cookie != ask_cookie(fd))
 		return 0;

@@ -26,7 +26,7 @@ bool unseen_twin(const struct holder *from, const struct holder *to);
 bool unseen_outlives(void);
 /* Does a remnant in the registry count?  While the host has remnants of its time, its own list tells. */
 bool unseen_stands(const struct holder *remnant);
-/* Looks. */
+/* Looks.  This and unseen_closing(): only if session.outlives. */
 void unseen_remember(enum protocol, uint16_t port);
 /* A connection's descriptor (options: 0 for an accepted one); and before it is closed: the port to look at afterwards, 0 for none. */
 void unseen_opened(int fd, uint32_t options);

@@ -518,15 +518,11 @@ bool registry_expire(struct registry *registry, uint32_t bucket)
 
 uint64_t registry_expired(struct registry *registry, uint32_t bucket)
 {
-	struct bucket *home = bucket_at(registry->map, bucket);
-	uint64_t all, last, port = 0;
-	uint32_t low;
+	uint64_t all = registry->map ? atomic_load(&registry->map->header.expired) : 0;
+	uint64_t last = registry->map ? atomic_load(&registry->map->header.expired_port) : 0, port = 0;
+	struct bucket *home = last ? bucket_at(registry->map, bucket) : NULL;
+	uint32_t low = home ? atomic_load(&home->expired) : 0;
 
-	if (!home)
-		return 0;
-	all = atomic_load(&registry->map->header.expired);
-	low = atomic_load(&home->expired);
-	last = atomic_load(&registry->map->header.expired_port);
 	if (low)
 		port = last - (uint32_t)((uint32_t)last - low);
 	return all > port ? all : port;
