@@ -55,6 +55,13 @@ static void correct(struct holding *holding, const struct diag_socket *socket)
 	holding->evidence = EVIDENCE_KERNEL;
 }
 
+/* A connection that was closed: what it leaves is a remnant since then. */
+static void end(struct holder *closed)
+{
+	closed->state = STATE_TIME_WAIT;
+	closed->cookie = closed->order;
+}
+
 static void add_records(struct holdings *holdings, struct registry *registry, const struct kernel *kernel)
 {
 	struct scan scan = { 0 };
@@ -66,6 +73,8 @@ static void add_records(struct holdings *holdings, struct registry *registry, co
 		struct holding *holding = add(holdings);
 		const struct diag_socket *socket = holder_is_memory(holder.state) || netns != kernel->netns ? NULL : kernel_find(kernel, holder.cookie);
 
+		if (holder.state == STATE_ENDED && !socket)
+			end(&holder);
 		holding->holder = holder;
 		holding->netns = netns;
 		holding->owner_alive = registry_owner_alive(registry, holder.reference);

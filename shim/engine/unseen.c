@@ -2,6 +2,9 @@
 #define _GNU_SOURCE
 #include "unseen.h"
 
+#include <netinet/in.h>
+#include <netinet/tcp.h>
+#include <stdatomic.h>
 #include <string.h>
 
 #include "../host/ask.h"
@@ -130,11 +133,6 @@ bool unseen_twin(const struct holder *from, const struct holder *to)
 
 /* ---- remnants that the host forgets too early ---- */
 
-static void update(const struct holder *record, enum state state)
-{
-	registry_update(&session.registry, record->reference, state, record->options);
-}
-
 static void keep(struct holder remnant, uint64_t when)
 {
 	remnant.state = STATE_TIME_WAIT;
@@ -152,8 +150,10 @@ static bool note(void *bucket, const struct diag_socket *socket)
 		holder.options = record.options;
 		if (record.uid != UID_UNKNOWN)
 			holder.uid = record.uid;
-		if (record.state == STATE_CONNECTED || record.state == STATE_ENDED)
-			update(&record, ended ? STATE_ENDED : STATE_CONNECTED);
+		if (record.state == STATE_CONNECTED && ended)
+			registry_end(&session.registry, record.reference, process_now());
+		else if (record.state == STATE_ENDED && !ended)
+			registry_update(&session.registry, record.reference, STATE_CONNECTED, record.options);
 	} else {
 		unseen_options(&holder);
 	}
@@ -168,6 +168,8 @@ static void forget(const struct holder *record)
 	/* Nobody saw it close, e.g. its process was killed: it ended before all that the host has. */
 	if (record->state == STATE_CONNECTED)
 		keep(*record, process_now() - TIME_WAIT_MS);
+	else if (record->state == STATE_ENDED && process_now() - record->order >= TIME_WAIT_MS)
+		keep(*record, record->order); /* the host's own is over */
 	registry_remove(&session.registry, record->reference);
 }
 
@@ -175,7 +177,7 @@ void unseen_remember(enum protocol protocol, uint16_t port)
 {
 	struct holder holder;
 	struct cursor cursor;
-	bool doubtful;
+	bool doubtful, any = false;
 	if (protocol != PROTOCOL_TCP || port == 0)
 		return;
 	uint32_t bucket = claim_bucket(protocol, port);
@@ -183,12 +185,14 @@ void unseen_remember(enum protocol protocol, uint16_t port)
 		registry_first(&session.registry, bucket, 0, &cursor);
 		while (registry_next(&session.registry, &cursor, &holder, &doubtful)) {
 			bool connection = holder.state == STATE_CONNECTED || holder.state == STATE_ENDED;
+			any |= connection;
 			if (connection && !after)
 				registry_let_go(&session.registry, holder.reference);
 			else if (connection ? doubtful : holder.state == STATE_TIME_WAIT && left_of(holder, holder.cookie) == STATE_UNBOUND)
 				forget(&holder);
 		}
-		if (!after && diag_dump(protocol, port, DIAG_ALL, note, &bucket) < 0)
+		/* Without a connection there is nothing to come by, and the kernel's list costs half a millisecond. */
+		if (!after && (!any || diag_dump(protocol, port, DIAG_ALL, note, &bucket) < 0))
 			return;
 	}
 }
@@ -208,8 +212,26 @@ void unseen_opened(int fd, uint32_t options)
 	slot->record = registry_keep(&session.registry, claim_bucket(PROTOCOL_TCP, holder.port), &holder);
 }
 
+#define LOOK_EVERY 128 /* closed connections whose records may lie about */
+
+/* Does this side close first, and not by a reset? */
+static bool leaves_remnant(int fd)
+{
+	switch (ask_option(fd, IPPROTO_TCP, TCP_INFO) & 0xff) {
+	case TCP_ESTABLISHED:
+	case TCP_FIN_WAIT1:
+	case TCP_FIN_WAIT2:
+	case TCP_CLOSING:
+	case TCP_TIME_WAIT:
+		return !ask_resets(fd);
+	default:
+		return false;
+	}
+}
+
 uint16_t unseen_closing(int fd)
 {
+	static _Atomic unsigned ended;
 	struct slot *slot = slot_of(fd);
 	struct holder holder;
 	if (!(slot->flags & SLOT_CONNECTED) || !registry_get(&session.registry, slot->record, &holder))
@@ -217,8 +239,12 @@ uint16_t unseen_closing(int fd)
 	if (holder.protocol != PROTOCOL_TCP || slot->cookie != ask_cookie(fd))
 		return 0;
 	slot_enter(fd, slot);
-	update(&holder, STATE_ENDED);
-	return holder.port;
+	if (!leaves_remnant(fd)) {
+		registry_remove(&session.registry, holder.reference);
+		return 0;
+	}
+	registry_end(&session.registry, holder.reference, process_now());
+	return ++ended % LOOK_EVERY ? 0 : holder.port;
 }
 
 /* ---- judging ---- */

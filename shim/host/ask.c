@@ -88,6 +88,12 @@ bool ask_connected(int fd)
 	return raw_call(SYS_getpeername, fd, (long)&name, (long)&length) == 0;
 }
 
+bool ask_resets(int fd)
+{
+	struct linger linger = { 0 };
+	return get(fd, SOL_SOCKET, SO_LINGER, &linger, sizeof linger) == 0 && linger.l_onoff && linger.l_linger == 0;
+}
+
 uint32_t ask_uid(int fd)
 {
 	struct raw_statx status;

@@ -21,6 +21,8 @@ int ask_name(int fd, struct holder *holder);
 bool ask_connected(int fd);
 /* st_uid of the socket: its creator's effective uid, or what fchown made of it. */
 uint32_t ask_uid(int fd);
+/* Is a connection thrown away when it is closed: SO_LINGER of 0 seconds? */
+bool ask_resets(int fd);
 /* The effective user. */
 uint32_t ask_caller(void);
 /* Can `length` bytes at address be read?  Asked without touching them. */

@@ -56,7 +56,7 @@ struct record {
 	word64 netns;
 	word64 ticket;
 	word64 family_after; /* the bucket's family word once this commit is through; 0: not changed */
-	word64 judged;       /* when its turn was taken over, monotonic ms */
+	word64 judged;       /* when its turn was taken over, or STATE_ENDED: when it ended; monotonic ms */
 	word32 next;         /* never changes once the record is in a chain */
 	word32 bucket;       /* plus 1; 0: in no chain yet */
 	/* From here the fields of one generation: written while the record is a claim, then constant. */

@@ -99,6 +99,8 @@ void registry_forget(struct registry *, struct turn *);
 
 /* Changes of state and options of a live holder, one compare-and-swap.  False: no such record. */
 bool registry_update(struct registry *, reference, enum state, uint32_t options);
+/* A connection that is STATE_ENDED from now on; holder->order is `when` (monotonic ms) then. */
+void registry_end(struct registry *, reference, uint64_t when);
 /* Whose a holder is that was committed with UID_UNKNOWN. */
 void registry_tell_user(struct registry *, reference, uint32_t uid);
 /* This process closed a descriptor of it: doubtful from now on. */

@@ -218,7 +218,7 @@ static bool read_fields(struct record *record, uint32_t number, uint64_t word, s
 
 	read_address(record, holder->address);
 	holder->cookie = get64(&record->cookie);
-	holder->order = get64(&record->ticket);
+	holder->order = get64(word_state(word) == STATE_ENDED ? &record->judged : &record->ticket);
 	holder->scope = get32(&record->scope);
 	holder->ifindex = get32(&record->ifindex);
 	holder->uid = get32(&record->uid);
@@ -268,6 +268,17 @@ bool registry_update(struct registry *registry, reference reference, enum state 
 {
 	return change(registry, reference, word_make(0, 0, 0xf, 0xff, PHASE_FREE),
 	              word_make(0, 0, state, options, PHASE_FREE));
+}
+
+void registry_end(struct registry *registry, reference reference, uint64_t when)
+{
+	uint64_t word;
+	struct record *record = find_live(registry, reference, &word);
+
+	if (!record)
+		return;
+	put64(&record->judged, when);
+	registry_update(registry, reference, STATE_ENDED, word_options(word));
 }
 
 /* Taken back should the record have changed hands meanwhile: its new holder is asked for in its turn. */

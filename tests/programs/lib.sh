@@ -103,6 +103,9 @@ require_built()
 	done
 }
 
+# has_terminals: can a test make itself a terminal?
+has_terminals() { python3 -c 'import pty; pty.openpty()' 2>/dev/null; }
+
 # ---- cleaning up ----
 
 : "${top_srcdir:=$(cd "$(dirname "$0")/../.." && pwd)}"
