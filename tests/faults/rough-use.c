@@ -7,7 +7,8 @@
  *	rough-use threads|signals MS      many at once: threads, or a signal handler that binds too
  *	rough-use files|memory            the ordinary calls, with no descriptor or no memory left
  *	rough-use various            two of every kind of socket meet on a port, under all options
- *	rough-use various-files|various-memory   the same with no descriptor or no memory left
+ *	rough-use various-files|various-memory|various-table   the same with no descriptor, no memory or no file of the
+ *	                             system's left
  *	rough-use fill FILE records|processes    leaves no free number of these in a registry
  *	rough-use precious FILE           the ordinary calls, with FILE where stderr was
  *	rough-use loop                    binds until SIGTERM; says how long the slowest call took
@@ -18,6 +19,8 @@
 #include <errno.h>
 #include <fcntl.h>
 #include <limits.h>
+#include <linux/filter.h>
+#include <linux/seccomp.h>
 #include <netinet/in.h>
 #include <pthread.h>
 #include <signal.h>
@@ -29,6 +32,7 @@
 #include <stdlib.h>
 #include <string.h>
 #include <sys/mman.h>
+#include <sys/prctl.h>
 #include <sys/resource.h>
 #include <sys/socket.h>
 #include <sys/syscall.h>
@@ -174,7 +178,23 @@ static void meet(struct kind first, struct kind second, const int fds[3], int op
 	close(fds[2]);
 }
 
-static int various(const struct rlimit *files, const struct rlimit *memory)
+/* The system's own table of files is full, as far as this process can tell. */
+static void fill_file_table(void)
+{
+	struct sock_filter code[] = {
+		BPF_STMT(BPF_LD | BPF_W | BPF_ABS, offsetof(struct seccomp_data, nr)),
+		BPF_JUMP(BPF_JMP | BPF_JEQ | BPF_K, SYS_socket, 1, 0),
+		BPF_JUMP(BPF_JMP | BPF_JEQ | BPF_K, SYS_openat, 0, 1),
+		BPF_STMT(BPF_RET | BPF_K, SECCOMP_RET_ERRNO | ENFILE),
+		BPF_STMT(BPF_RET | BPF_K, SECCOMP_RET_ALLOW),
+	};
+	const struct sock_fprog filter = { sizeof code / sizeof *code, code };
+	SAY(prctl(PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0));
+	SAY(prctl(PR_SET_SECCOMP, SECCOMP_MODE_FILTER, &filter));
+	SAY(socket(AF_INET, SOCK_STREAM, 0));
+}
+
+static int various(const struct rlimit *files, const struct rlimit *memory, bool full_table)
 {
 	static const struct kind kinds[] = { { AF_INET, SOCK_STREAM }, { AF_INET6, SOCK_STREAM }, { AF_INET, SOCK_DGRAM }, { AF_INET6, SOCK_DGRAM } };
 	static const int options[] = { 0, SO_REUSEADDR, SO_REUSEPORT };
@@ -188,6 +208,8 @@ static int various(const struct rlimit *files, const struct rlimit *memory)
 	}
 	if (memory)
 		setrlimit(RLIMIT_AS, memory);
+	if (full_table)
+		fill_file_table();
 	for (n = 0; n < CASES; n++) {
 		if (files) { /* what the last case closed */
 			setrlimit(RLIMIT_NOFILE, files);
@@ -487,11 +509,13 @@ int main(int argc, char **argv)
 	if (!strcmp(mode, "memory"))
 		return memory();
 	if (!strcmp(mode, "various"))
-		return various(NULL, NULL);
+		return various(NULL, NULL, false);
 	if (!strcmp(mode, "various-files"))
-		return various(&(struct rlimit){ 200, 200 }, NULL);
+		return various(&(struct rlimit){ 200, 200 }, NULL, false);
 	if (!strcmp(mode, "various-memory"))
-		return various(NULL, &(struct rlimit){ 4096, 4096 });
+		return various(NULL, &(struct rlimit){ 4096, 4096 }, false);
+	if (!strcmp(mode, "various-table"))
+		return various(NULL, NULL, true);
 	if (!strcmp(mode, "fill") && argc == 4)
 		return fill(argv[2], !strcmp(argv[3], "records"));
 	if (!strcmp(mode, "precious") && argc == 3)
