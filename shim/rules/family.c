@@ -207,6 +207,35 @@ void given_to_loopback(const struct question *question, const struct given *give
 		memcpy(bytes + 8, &in6addr_loopback, 16);
 }
 
+/* ---- what happens to a connection ---- */
+
+void event_by_rules(const struct question *question, enum event event, const struct event_rules *rules, struct verdict *verdict)
+{
+	switch (event) {
+	case EVENT_REFUSED:
+	case EVENT_UNLISTENED:
+		verdict_final(verdict, ECONNREFUSED, rules->refused);
+		verdict->flags = rules->over;
+		break;
+	case EVENT_FULL:
+		verdict_final(verdict, rules->full, rules->queue);
+		break;
+	case EVENT_TUPLE_TAKEN:
+	case EVENT_TUPLE_REMNANT:
+		if (question->protocol == PROTOCOL_TCP)
+			verdict_final(verdict, EADDRINUSE, rules->tuple);
+		break;
+	case EVENT_NO_PORT:
+		verdict_final(verdict, rules->no_port, rules->port);
+		break;
+	case EVENT_OVER:
+		verdict->flags = rules->over;
+		break;
+	case EVENT_SELF:
+		break;
+	}
+}
+
 /* ---- options ---- */
 
 static const struct option_row *row_of(const struct option_question *question, const struct option_row *row)

@@ -65,6 +65,16 @@ bool connect_refused_address(const struct question *, const struct given *, cons
 /* A connect() to 0.0.0.0 or :: goes to the loopback address. */
 void given_to_loopback(const struct question *, const struct given *, struct sockaddr_storage *to, uint32_t *to_length);
 
+/* ---- what happens to a connection ---- */
+
+/* Systems that answer with one errno for each event, and TCP alone minds an existing connection. */
+struct event_rules {
+	int full, no_port;
+	uint32_t over; /* VERDICT_* when it was refused, and when it is over */
+	const struct rule *refused, *queue, *tuple, *port;
+};
+void event_by_rules(const struct question *, enum event, const struct event_rules *, struct verdict *);
+
 /* ---- options ---- */
 
 /* Numbers no Linux option has, beside those of fakebind.h. */

@@ -211,26 +211,9 @@ static uint32_t fuchsia_inherited(const struct profile *profile, uint32_t listen
 
 static void fuchsia_event(const struct question *question, enum event event, struct verdict *verdict)
 {
-	switch (event) {
-	case EVENT_REFUSED:
-	case EVENT_UNLISTENED:
-		verdict_final(verdict, ECONNREFUSED, &connect_refused);
-		break;
-	case EVENT_FULL:
-		verdict_final(verdict, ETIMEDOUT, &connect_full);
-		break;
-	case EVENT_TUPLE_TAKEN:
-	case EVENT_TUPLE_REMNANT:
-		if (question->protocol == PROTOCOL_TCP)
-			verdict_final(verdict, EADDRINUSE, &connect_tuple);
-		break;
-	case EVENT_NO_PORT:
-		verdict_final(verdict, EADDRNOTAVAIL, &no_port);
-		break;
-	case EVENT_SELF:
-	case EVENT_OVER:
-		break;
-	}
+	static const struct event_rules rules = { ETIMEDOUT, EADDRNOTAVAIL, 0, &connect_refused, &connect_full, &connect_tuple, &no_port };
+
+	event_by_rules(question, event, &rules, verdict);
 }
 
 const struct family family_fuchsia = {

@@ -330,31 +330,14 @@ static uint32_t illumos_inherited(const struct profile *profile, uint32_t listen
 	return listener_options & (OPTION_REUSEADDR | OPTION_V6ONLY);
 }
 
+/* EVENT_OVER: tcp_clean_death() ends in tcp_do_unbind(). */
 static void illumos_event(const struct question *question, enum event event, struct verdict *verdict)
 {
-	switch (event) {
-	case EVENT_REFUSED:
-	case EVENT_UNLISTENED:
-		verdict_final(verdict, ECONNREFUSED, &connect_refused);
-		verdict->flags = VERDICT_UNBINDS;
-		break;
-	case EVENT_FULL:
-		verdict_final(verdict, ETIMEDOUT, &connect_full);
-		break;
-	case EVENT_TUPLE_TAKEN:
-	case EVENT_TUPLE_REMNANT:
-		if (question->protocol == PROTOCOL_TCP)
-			verdict_final(verdict, EADDRINUSE, &connect_tuple);
-		break;
-	case EVENT_NO_PORT:
-		verdict_final(verdict, EADDRNOTAVAIL, &no_port);
-		break;
-	case EVENT_OVER: /* tcp_clean_death() ends in tcp_do_unbind() */
-		verdict->flags = VERDICT_UNBINDS;
-		break;
-	case EVENT_SELF:
-		break;
-	}
+	static const struct event_rules rules = {
+		ETIMEDOUT, EADDRNOTAVAIL, VERDICT_UNBINDS, &connect_refused, &connect_full, &connect_tuple, &no_port,
+	};
+
+	event_by_rules(question, event, &rules, verdict);
 }
 
 const struct family family_illumos = {

@@ -89,26 +89,9 @@ static bool before_other(const struct question *question, struct verdict *verdic
 
 static void small_event(const struct question *question, enum event event, struct verdict *verdict)
 {
-	switch (event) {
-	case EVENT_REFUSED:
-	case EVENT_UNLISTENED:
-		verdict_final(verdict, ECONNREFUSED, &connect_refused);
-		break;
-	case EVENT_FULL:
-		verdict_final(verdict, ETIMEDOUT, &connect_full);
-		break;
-	case EVENT_TUPLE_TAKEN:
-	case EVENT_TUPLE_REMNANT:
-		if (question->protocol == PROTOCOL_TCP)
-			verdict_final(verdict, EADDRINUSE, &connect_tuple);
-		break;
-	case EVENT_NO_PORT:
-		verdict_final(verdict, EADDRINUSE, &no_port);
-		break;
-	case EVENT_SELF:
-	case EVENT_OVER:
-		break;
-	}
+	static const struct event_rules rules = { ETIMEDOUT, EADDRINUSE, 0, &connect_refused, &connect_full, &connect_tuple, &no_port };
+
+	event_by_rules(question, event, &rules, verdict);
 }
 
 static uint32_t small_inherited(const struct profile *profile, uint32_t listener_options)

@@ -352,26 +352,12 @@ static uint32_t windows_inherited(const struct profile *profile, uint32_t listen
 	return listener_options & (OPTION_REUSEADDR | OPTION_EXCLUSIVE | OPTION_V6ONLY);
 }
 
+/* Winsock answers a SYN to a full queue with a reset. */
 static void windows_event(const struct question *question, enum event event, struct verdict *verdict)
 {
-	switch (event) {
-	case EVENT_REFUSED:
-	case EVENT_UNLISTENED:
-	case EVENT_FULL: /* Winsock answers a SYN to a full queue with a reset */
-		verdict_final(verdict, ECONNREFUSED, event == EVENT_FULL ? &connect_full : &connect_refused);
-		break;
-	case EVENT_TUPLE_TAKEN:
-	case EVENT_TUPLE_REMNANT:
-		if (question->protocol == PROTOCOL_TCP)
-			verdict_final(verdict, EADDRINUSE, &connect_tuple);
-		break;
-	case EVENT_NO_PORT:
-		verdict_final(verdict, ENOBUFS, &no_port);
-		break;
-	case EVENT_SELF:
-	case EVENT_OVER:
-		break;
-	}
+	static const struct event_rules rules = { ECONNREFUSED, ENOBUFS, 0, &connect_refused, &connect_full, &connect_tuple, &no_port };
+
+	event_by_rules(question, event, &rules, verdict);
 }
 
 const struct family family_windows = {
