@@ -338,7 +338,7 @@ static void ask_host(const struct scene *scene, const struct profile *profile, e
 
 	if (!host_minds(scene, call, claim, own, &verdict))
 		return;
-	if (forces && call == CALL_BIND && profile->family->asks & ASKS_UNSEEN) {
+	if (forces && call == CALL_BIND && profile->family->asks(profile) & ASKS_UNSEEN) {
 		struct verdict unseen;
 
 		judge(scene, profile, call, claim, true, &unseen);

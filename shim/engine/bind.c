@@ -23,7 +23,7 @@ struct address {
 /* Do sockets that the registry has not seen stand against it?  Then d->verdict says so. */
 static bool unseen_refuse(struct decision *d)
 {
-	if (!(session.profile->family->asks & ASKS_UNSEEN) || d->decided || !unseen_decide(d) || d->verdict.error == 0)
+	if (!(session.asks & ASKS_UNSEEN) || d->decided || !unseen_decide(d) || d->verdict.error == 0)
 		return false;
 	errno = d->verdict.error;
 	return d->unseen = true;

@@ -62,7 +62,7 @@ void claim_socket(struct decision *d, enum call call, int fd, struct slot *slot)
 
 void claim_user(struct decision *d, bool reserved_port)
 {
-	bool asks = !session.as_host && session.profile->family->asks & ASKS_USER;
+	bool asks = session.asks & ASKS_USER;
 	/* Linux asks only sockets that share by SO_REUSEPORT whose they are. */
 	if (asks ? reserved_port : d->claim.options & OPTION_REUSEPORT)
 		d->claim.uid = ask_uid(d->fd);
@@ -117,7 +117,7 @@ enum state claim_state(enum call call, int fd, struct slot *slot)
 		return STATE_DEAD;
 	if (slot->record && registry_get(&session.registry, slot->record, &holder) && holder.state == STATE_LISTENING)
 		return STATE_LISTENING;
-	if (session.mirror ? ask_connected(fd) : slot->flags & SLOT_CONNECTED)
+	if (session.mirror ? session.asks & ASKS_STATE && ask_connected(fd) : slot->flags & SLOT_CONNECTED)
 		return state_when_over(call, slot, claim_over(call, fd, &holder));
 	return slot->record ? STATE_BOUND : STATE_UNBOUND;
 }

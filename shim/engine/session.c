@@ -261,6 +261,7 @@ void session_start(void)
 	}
 	if (session.own_time)
 		registry_set_time_wait(&session.registry, session.time_wait);
+	session.asks = profile->family->asks(profile);
 	session.mirror = !session.own_time && profile->trait[trait_host] == host_mirror;
 	session.as_host = session.mirror && is_as_host(profile);
 	session.beyond_host = profile->trait[trait_beyond_host] == beyond_host_yes;

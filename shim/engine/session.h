@@ -18,6 +18,7 @@ struct session {
 	bool log; /* every call that matters goes to FAKEBIND_LOG */
 	uint64_t stderr_inode;
 	uint16_t stderr_mode;
+	uint32_t asks;     /* what its rules ask for: ASKS_* */
 	bool mirror;       /* trait host = mirror, and not own_time, for which the host must leave forgiving remnants */
 	bool as_host;      /* mirror, and arguments and options are those of the host, too */
 	bool beyond_host;  /* mirror, but it may allow what the host refuses */

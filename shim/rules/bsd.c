@@ -12,6 +12,7 @@
  * two twice: once among the sockets that IPv6 sees, once among those that IPv4 sees.
  */
 #include "bsd.h"
+#include "family.h"
 
 #include <errno.h>
 #include <netinet/in.h>
@@ -520,7 +521,7 @@ static uint32_t bsd_bound(const struct profile *profile, const struct holder *cl
 
 const struct family family_bsd = {
 	.name = "bsd",
-	.asks = ASKS_USER | ASKS_UNSEEN,
+	.asks = family_asks,
 	.bucket = bsd_bucket,
 	.before = bsd_before,
 	.holder = bsd_holder,

@@ -320,6 +320,12 @@ bool shutdown_refused(const struct question *question, const struct rule *rule, 
 
 /* ---- functions of struct family ---- */
 
+uint32_t family_asks(const struct profile *profile)
+{
+	(void)profile;
+	return ASKS_USER | ASKS_UNSEEN;
+}
+
 uint32_t family_bucket(const struct profile *profile, enum protocol protocol, uint16_t port)
 {
 	(void)profile;

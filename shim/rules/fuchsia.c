@@ -218,7 +218,7 @@ static void fuchsia_event(const struct question *question, enum event event, str
 
 const struct family family_fuchsia = {
 	.name = "fuchsia",
-	.asks = ASKS_USER | ASKS_UNSEEN,
+	.asks = family_asks,
 	.bucket = family_bucket,
 	.before = fuchsia_before,
 	.holder = fuchsia_holder,

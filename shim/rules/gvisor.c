@@ -326,7 +326,7 @@ static void gvisor_event(const struct question *question, enum event event, stru
 
 const struct family family_gvisor = {
 	.name = "gvisor",
-	.asks = ASKS_USER | ASKS_UNSEEN,
+	.asks = family_asks,
 	.bucket = family_bucket,
 	.before = gvisor_before,
 	.holder = gvisor_holder,

@@ -342,7 +342,7 @@ static void illumos_event(const struct question *question, enum event event, str
 
 const struct family family_illumos = {
 	.name = "illumos",
-	.asks = ASKS_USER | ASKS_UNSEEN,
+	.asks = family_asks,
 	.bucket = family_bucket,
 	.before = illumos_before,
 	.holder = illumos_holder,

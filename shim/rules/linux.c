@@ -403,9 +403,16 @@ static enum state linux_released(const struct profile *profile, const struct hol
 	return active ? STATE_TIME_WAIT : STATE_UNBOUND;
 }
 
+static uint32_t linux_asks(const struct profile *profile)
+{
+	bool state = is_1_2(profile) || profile->trait[trait_ipv6_rules] == ipv6_rules_linux_2_6_24;
+
+	return ASKS_UNSEEN | (state ? ASKS_STATE : 0);
+}
+
 const struct family family_linux = {
 	.name = "linux",
-	.asks = ASKS_UNSEEN,
+	.asks = linux_asks,
 	.bucket = linux_bucket,
 	.before = linux_before,
 	.holder = linux_holder,

@@ -373,7 +373,7 @@ static void lwip_event(const struct question *question, enum event event, struct
 
 const struct family family_lwip = {
 	.name = "lwip",
-	.asks = ASKS_USER | ASKS_UNSEEN,
+	.asks = family_asks,
 	.bucket = family_bucket,
 	.before = lwip_before,
 	.holder = lwip_holder,

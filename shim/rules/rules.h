@@ -257,10 +257,11 @@ enum event {
 /* What a family's rules ask for beside the registry's holders. */
 #define ASKS_USER 0x1u   /* whose a socket is, whatever its options */
 #define ASKS_UNSEEN 0x2u /* accepted sockets, clients and remnants, which no registry has */
+#define ASKS_STATE 0x4u  /* a question's state, where the host keeps it: it must be asked */
 
 struct family {
 	const char *name;
-	uint32_t asks; /* ASKS_* */
+	uint32_t (*asks)(const struct profile *); /* ASKS_* */
 	/* The bucket that decides over a port: 0..65535 for TCP, 65536..131071 for UDP or shared by both. */
 	uint32_t (*bucket)(const struct profile *, enum protocol, uint16_t port);
 	/* Answer from the socket and the arguments alone.  True: *verdict is final (error or success without

@@ -201,7 +201,7 @@ static int zephyr_error(const struct profile *profile, enum call call, int host_
 
 const struct family family_zephyr = {
 	.name = "zephyr",
-	.asks = ASKS_USER | ASKS_UNSEEN,
+	.asks = family_asks,
 	.bucket = family_bucket,
 	.before = zephyr_before,
 	.holder = zephyr_holder,
@@ -284,7 +284,7 @@ static void nuttx_option(const struct option_question *question, struct option_a
 
 const struct family family_nuttx = {
 	.name = "nuttx",
-	.asks = ASKS_USER | ASKS_UNSEEN,
+	.asks = family_asks,
 	.bucket = family_bucket,
 	.before = nuttx_before,
 	.holder = nuttx_holder,

@@ -1041,8 +1041,15 @@ static enum state starry_released(const struct profile *profile, const struct ho
 	return STATE_UNBOUND;
 }
 
+static uint32_t starry_asks(const struct profile *profile)
+{
+	(void)profile;
+	return 0;
+}
+
 const struct family family_starry = {
 	.name = "starry",
+	.asks = starry_asks,
 	.bucket = starry_bucket,
 	.before = starry_before,
 	.holder = starry_holder,

@@ -362,7 +362,7 @@ static void windows_event(const struct question *question, enum event event, str
 
 const struct family family_windows = {
 	.name = "windows",
-	.asks = ASKS_USER | ASKS_UNSEEN,
+	.asks = family_asks,
 	.bucket = family_bucket,
 	.before = windows_before,
 	.holder = windows_holder,
