@@ -141,6 +141,7 @@ static const struct holder *fact_of(const struct facts *facts, const struct hold
 struct walk {
 	struct recollection recollection;
 	bool sure; /* there is a holder that nobody let go of */
+	bool probe; /* d->probe passed somebody over */
 };
 
 /* Is whatever the holder may have left behind, its children included, at an address that the claim has too? */
@@ -197,7 +198,7 @@ static void judge_by(struct decision *d, const struct facts *facts, const struct
 	struct holder holder;
 	struct cursor cursor;
 	bool doubtful;
-	walk->sure = d->met = false;
+	walk->sure = walk->probe = d->met = false;
 	d->doubtful = 0;
 	judge_begin(&judgement, session.profile, d->call, &d->claim, memory);
 	registry_first(&session.registry, d->bucket, d->turn.record, &cursor);
@@ -216,8 +217,10 @@ static void judge_by(struct decision *d, const struct facts *facts, const struct
 		if (holder.state == STATE_ENDED || (holder.state == STATE_TIME_WAIT && !unseen_stands(&holder)))
 			continue;
 		walk->sure |= fact || !doubtful;
-		if (d->probe && doubtful && !fact && is_proven_gone(d, &holder))
+		if (d->probe && doubtful && !fact && is_proven_gone(d, &holder)) {
+			walk->probe = true;
 			continue;
+		}
 		claim_meets(d);
 		judgement.claim.uid = d->claim.uid;
 		if (holder.uid == UID_UNKNOWN)
@@ -352,16 +355,20 @@ static void consider_probe(struct decision *d, const struct facts *none, struct 
 	d->probe = d->verdict.error == 0;
 }
 
+/* A permissive host is asked by a plain bind first in any case: whoever that proves gone need not be judged. */
 void decide_bind(struct decision *d)
 {
 	struct facts none;
 	struct walk walk;
 	none.gone = none.count = 0;
-	d->probe = false;
+	d->probe = !session.mirror;
 	judge_bucket(d, &none, &walk);
+	d->probe &= walk.probe;
 	if (d->verdict.error == 0 && !forgot(d, &walk))
 		return;
-	consider_probe(d, &none, &walk);
+	d->probe = false;
+	if (session.mirror)
+		consider_probe(d, &none, &walk);
 	if (d->probe)
 		return;
 	if (d->verdict.error && session.stricter)

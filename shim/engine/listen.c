@@ -79,6 +79,8 @@ static int listen_alone(struct decision *d, int backlog)
 
 static int host_listen(struct decision *d, int backlog)
 {
+	if (!session.mirror)
+		return permit_listen(d->fd, backlog);
 	int result = real.listen(d->fd, backlog);
 	if (result == 0 || errno != EADDRINUSE || !(session.beyond_host || registry_expired(&session.registry, d->bucket)))
 		return result;
@@ -104,7 +106,7 @@ static int listen_bound(struct decision *d, int backlog)
 	registry_retake(&session.registry, d->slot->record, &d->turn);
 	d->bucket = d->turn.bucket;
 	if (d->turn.state == TURN_NONE)
-		return real.listen(d->fd, backlog);
+		return host_listen(d, backlog);
 	if (session.outlives)
 		unseen_remember(d->claim.protocol, d->claim.port);
 	if (!d->decided)

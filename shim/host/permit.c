@@ -36,8 +36,8 @@ int permit_plain_bind(int fd, const struct holder *claim, const struct sockaddr 
 void permit_reuse(int fd, const struct holder *claim)
 {
 	tell_option(fd, SOL_SOCKET, SO_REUSEADDR, 1);
-	/* Two TCP listeners on one place need SO_REUSEPORT on both, the first before its listen().  UDP
-	 * sockets share by SO_REUSEADDR alone, and then the last one bound gets all, not a hash of them. */
+	/* Two TCP listeners on one place need SO_REUSEPORT on both.  UDP sockets share by SO_REUSEADDR alone, and then
+	 * the last one bound gets all, not a hash of them. */
 	if (claim->protocol == PROTOCOL_TCP)
 		tell_option(fd, SOL_SOCKET, SO_REUSEPORT, 1);
 }
@@ -50,7 +50,19 @@ int permit_first_bind(int fd, const struct holder *claim, const struct sockaddr 
 		result = real.bind(fd, address, length);
 	}
 	if (result == 0)
-		permit_reuse(fd, claim);
+		tell_option(fd, SOL_SOCKET, SO_REUSEADDR, 1);
+	return result;
+}
+
+int permit_listen(int fd, int backlog)
+{
+	int result = real.listen(fd, backlog);
+	if (result < 0 && errno == EADDRINUSE) {
+		tell_option(fd, SOL_SOCKET, SO_REUSEPORT, 1);
+		return real.listen(fd, backlog);
+	}
+	if (result == 0)
+		tell_option(fd, SOL_SOCKET, SO_REUSEPORT, 1);
 	return result;
 }
 

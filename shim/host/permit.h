@@ -14,7 +14,7 @@
  * where nothing overlapping is bound at all, and gives argument errors in the kernel's order. */
 int permit_plain_bind(int fd, const struct holder *, const struct sockaddr *, socklen_t);
 
-/* bind() with nothing permitted, but the socket is made permissive when it succeeds: that keeps the host from
+/* bind() with nothing permitted, but the socket gets SO_REUSEADDR when it succeeds: that keeps the host from
  * handing out used ports for port 0, and a socket that meets nobody needs its options only afterwards.
  * any_address: addresses that are not this host's are bound too (IP_FREEBIND).  The program's own options must not
  * be set on the host.  0: nothing overlapping was there. */
@@ -24,6 +24,11 @@ int permit_first_bind(int fd, const struct holder *, const struct sockaddr *, so
  * PERMIT_KEEP for the permissive ones. */
 #define PERMIT_KEEP UINT32_MAX
 int permit_bind(int fd, const struct holder *, const struct sockaddr *, socklen_t, uint32_t afterwards);
+
+/* listen() that only sockets from outside can refuse.  SO_REUSEPORT lets others listen beside it; before listen() it
+ * would begin a group (net/core/sock_reuseport.c reuseport_alloc()), which costs, and which the host begins with the
+ * second listener anyway (reuseport_add_sock()). */
+int permit_listen(int fd, int backlog);
 
 /* SO_REUSEADDR and SO_REUSEPORT as in options, no others. */
 void permit_exactly(int fd, uint32_t options);
