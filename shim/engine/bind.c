@@ -21,7 +21,7 @@ struct address {
 };
 
 /* Do sockets that the registry has not seen stand against it?  Then d->verdict says so. */
-static bool unseen_refuse(struct decision *d)
+static SELDOM bool unseen_refuse(struct decision *d)
 {
 	if (!(session.asks & ASKS_UNSEEN) || d->decided || !unseen_decide(d) || d->verdict.error == 0)
 		return false;
@@ -110,7 +110,7 @@ static bool is_own_socket(const struct decision *d)
 }
 
 /* Every system looks first whether the address is one of the machine's. */
-static int refuse_local(struct decision *d)
+static SELDOM int refuse_local(struct decision *d)
 {
 	if (session.any_address || !permit_is_foreign(&d->claim))
 		return refuse(d);
@@ -120,7 +120,7 @@ static int refuse_local(struct decision *d)
 
 /* The rules refuse.  The host is asked all the same, with its options off: errors of the arguments come
  * before a conflict, and it knows them in the right order. */
-static int refused(struct decision *d, const struct address *address)
+static SELDOM int refused(struct decision *d, const struct address *address)
 {
 	if (!session.mirror && is_own_socket(d)) {
 		registry_abandon(&session.registry, &d->turn);
@@ -314,7 +314,7 @@ int engine_bind(int fd, const struct sockaddr *given, socklen_t length)
 	struct sockaddr_storage copy;
 	struct slot own, *slot;
 	struct address address = { given, length };
-	struct decision d = { .met = true };
+	struct decision d;
 	if (!session.profile || !slot_identify(fd, &own, &slot))
 		return real.bind(fd, given, length);
 	if (!claim_copy(given, length, &copy))
@@ -323,6 +323,7 @@ int engine_bind(int fd, const struct sockaddr *given, socklen_t length)
 	if (session.mirror && slot->record && slot->cookie != ask_cookie(fd) && !slot_refresh(fd, &own, &slot))
 		return real.bind(fd, given, length);
 	claim_socket(&d, CALL_BIND, fd, slot);
+	d.met = true;
 	claim_user(&d, is_reserved(&copy, length));
 	if (slot->record && session.as_host)
 		return bind_again(&d, &address);

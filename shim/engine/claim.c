@@ -42,8 +42,7 @@ uint32_t claim_bucket(enum protocol protocol, uint16_t port)
 void claim_socket(struct decision *d, enum call call, int fd, struct slot *slot)
 {
 	struct holder *claim = &d->claim;
-	d->call = call;
-	d->fd = fd;
+	decision_begin(d, call, fd);
 	d->slot = slot;
 	claim->domain = slot->domain;
 	claim->protocol = slot->protocol;
@@ -115,9 +114,11 @@ enum state claim_state(enum call call, int fd, struct slot *slot)
 				 .options = slot->options | OPTION_CLIENT | OPTION_AUTOBOUND };
 	if (slot->flags & SLOT_DEAD)
 		return STATE_DEAD;
+	if (session.mirror && !(session.asks & ASKS_STATE))
+		return STATE_UNBOUND;
 	if (slot->record && registry_get(&session.registry, slot->record, &holder) && holder.state == STATE_LISTENING)
 		return STATE_LISTENING;
-	if (session.mirror ? session.asks & ASKS_STATE && ask_connected(fd) : slot->flags & SLOT_CONNECTED)
+	if (session.mirror ? ask_connected(fd) : slot->flags & SLOT_CONNECTED)
 		return state_when_over(call, slot, claim_over(call, fd, &holder));
 	return slot->record ? STATE_BOUND : STATE_UNBOUND;
 }
@@ -154,7 +155,7 @@ void claim_choose(struct decision *d, enum state state)
 
 bool claim_before(struct decision *d, const struct question *question, struct sockaddr_storage *to, uint32_t *to_length)
 {
-	d->verdict = (struct verdict){ 0 };
+	verdict_begin(&d->verdict);
 	*to_length = 0;
 	return session.profile->family->before(question, &d->verdict, to, to_length);
 }

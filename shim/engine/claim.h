@@ -22,7 +22,7 @@ uint32_t claim_over(enum call, int fd, const struct holder *);
 /* The same of one that is over. */
 uint32_t claim_when_over(enum call, const struct holder *);
 
-/* What state the socket is in, as far as the rules of a profile unlike the host ask for it. */
+/* What state the socket is in, as far as the rules of a profile ask for it; else STATE_UNBOUND. */
 enum state claim_state(enum call, int fd, struct slot *);
 
 /* What a call does to the socket beside its answer: VERDICT_UNBINDS, VERDICT_KILLS. */

@@ -84,7 +84,7 @@ static bool match_cookie(void *context, const struct diag_socket *socket)
 	return false;
 }
 
-static enum finding look(struct holder *holder)
+static SELDOM enum finding look(struct holder *holder)
 {
 	struct search search = { .cookie = holder->cookie };
 	if (holder->cookie == 0)
@@ -108,7 +108,7 @@ static enum finding look(struct holder *holder)
 }
 
 /* Whose it is was not asked when it was bound, for it met nobody. */
-static void learn_user(const struct decision *d, struct holder *holder)
+static SELDOM void learn_user(const struct decision *d, struct holder *holder)
 {
 	struct search search = { .cookie = holder->cookie };
 	if (is_own(holder))
@@ -175,32 +175,32 @@ static bool keeps_listeners(void)
 	return !session.mirror || session.beyond_host;
 }
 
+static bool forget(reference gone, bool listener)
+{
+	if (keeps_listeners() && listener)
+		return registry_turn_into(&session.registry, gone, STATE_DEAD);
+	return registry_remove(&session.registry, gone);
+}
+
 bool decide_forget(const struct holder *gone)
 {
-	if (keeps_listeners() && gone->state == STATE_LISTENING)
-		return registry_update(&session.registry, gone->reference, STATE_DEAD, gone->options);
-	return registry_remove(&session.registry, gone->reference);
+	return forget(gone->reference, gone->state == STATE_LISTENING);
 }
 
 /* One is kept until the host has allowed the claim: if it refuses, that one is to be named. */
-static void forget_closed(struct decision *d)
+static void forget_closed(const struct decision *d)
 {
-	struct holder gone;
-	if (!keeps_listeners())
-		registry_remove(&session.registry, d->closed);
-	else if (registry_get(&session.registry, d->closed, &gone))
-		decide_forget(&gone);
+	forget(d->closed, d->closed_listener);
 }
 
-static void judge_by(struct decision *d, const struct facts *facts, const struct memory *memory, struct walk *walk)
+/* By what the port remembers, and (by[1]) by what it would if that is in doubt. */
+static void judge_holders(struct decision *d, const struct facts *facts, struct walk *walk, struct judgement by[2])
 {
-	struct judgement judgement;
 	struct holder holder;
 	struct cursor cursor;
 	bool doubtful;
 	walk->sure = walk->probe = d->met = false;
 	d->doubtful = 0;
-	judge_begin(&judgement, session.profile, d->call, &d->claim, memory);
 	registry_first(&session.registry, d->bucket, d->turn.record, &cursor);
 	while (registry_next(&session.registry, &cursor, &holder, &doubtful)) {
 		const struct holder *fact = fact_of(facts, &holder);
@@ -208,6 +208,7 @@ static void judge_by(struct decision *d, const struct facts *facts, const struct
 			if (d->closed && d->closed != holder.reference)
 				forget_closed(d);
 			d->closed = holder.reference;
+			d->closed_listener = holder.state == STATE_LISTENING;
 			continue;
 		}
 		d->met = true;
@@ -222,27 +223,33 @@ static void judge_by(struct decision *d, const struct facts *facts, const struct
 			continue;
 		}
 		claim_meets(d);
-		judgement.claim.uid = d->claim.uid;
 		if (holder.uid == UID_UNKNOWN)
 			learn_user(d, &holder);
-		judge_holder(&judgement, fact ? fact : &holder);
+		for (int i = 0; i <= walk->recollection.doubtful; i++) {
+			by[i].claim.uid = d->claim.uid;
+			judge_holder(&by[i], fact ? fact : &holder);
+		}
 	}
-	judge_end(&judgement, &d->verdict);
 }
 
 static void judge_bucket(struct decision *d, const struct facts *facts, struct walk *walk)
 {
 	struct recollection *r = &walk->recollection;
+	struct judgement by[2];
+	struct verdict other;
 	memory_recall(d, r);
-	judge_by(d, facts, &r->memory, walk);
+	judge_begin(&by[0], session.profile, d->call, &d->claim, &r->memory);
+	if (r->doubtful)
+		judge_begin(&by[1], session.profile, d->call, &d->claim, &r->alone);
+	judge_holders(d, facts, walk, by);
+	judge_end(&by[0], &d->verdict);
 	if (!r->doubtful)
 		return;
-	struct verdict verdict = d->verdict;
-	judge_by(d, facts, &r->alone, walk);
-	if (memory_same(d, &verdict, &r->memory, &d->verdict, &r->alone) || memory_met_others(d, r))
-		d->verdict = verdict;
-	else
-		r->memory = r->alone;
+	judge_end(&by[1], &other);
+	if (memory_same(d, &d->verdict, &r->memory, &other, &r->alone) || memory_met_others(d, r))
+		return;
+	d->verdict = other;
+	r->memory = r->alone;
 }
 
 static bool forgot(struct decision *d, const struct walk *walk)
@@ -267,7 +274,7 @@ static bool has_the_port(const struct decision *d, const struct holder *holder)
 	return !holder_is_memory(holder->state) && holder->protocol == d->claim.protocol && holder->port == d->claim.port;
 }
 
-static void doubt_all(struct decision *d)
+static SELDOM void doubt_all(struct decision *d)
 {
 	struct holder holder;
 	struct cursor cursor;
@@ -279,7 +286,7 @@ static void doubt_all(struct decision *d)
 }
 
 /* Removes what nobody has open any more: all that is doubtful still after the kernel named those it has. */
-static void reap(struct decision *d)
+static SELDOM void reap(struct decision *d)
 {
 	struct holder holder;
 	struct cursor cursor;
@@ -333,7 +340,7 @@ void decide(struct decision *d)
 }
 
 /* Nobody has the port any more, on any address: no record of it is worth a question. */
-static void forget_all(struct decision *d)
+static SELDOM void forget_all(struct decision *d)
 {
 	struct holder holder;
 	struct cursor cursor;
@@ -508,7 +515,7 @@ void decide_lend(const struct decision *d, bool permissive)
 /* ---- saying it ---- */
 
 /* The process that bound it has closed it or ended: whoever has the socket now is to be named. */
-static void find_heir(struct holder *holder)
+static SELDOM void find_heir(struct holder *holder)
 {
 	struct search search = { .cookie = holder->cookie };
 	diag_dump(holder->protocol, holder->port, DIAG_ALL, match_cookie, &search);
@@ -519,14 +526,14 @@ static void find_heir(struct holder *holder)
 		holder->pid = heir;
 }
 
-void decide_explain(struct decision *d, int error)
+void decide_say(struct decision *d, int error)
 {
 	char line[1024];
 	struct explanation e = {
 		.profile = session.profile, .call = d->call, .fd = d->fd, .claim = &d->claim,
 		.verdict = &d->verdict, .error = error, .outside = d->outside, .strange = d->strange,
 	};
-	bool said = session.explain == EXPLAIN_ALL || (error && session.explain != EXPLAIN_NOTHING);
+	bool said = session.explain == EXPLAIN_ALL || (error && session.explain == EXPLAIN_REFUSALS);
 	if (!said && !session.log)
 		return;
 	e.pid = own_pid();

@@ -5,6 +5,8 @@
 #define FAKEBIND_DECIDE_H
 
 #include "../rules/rules.h"
+#include "../seldom.h"
+#include "session.h"
 #include "sockets.h"
 
 struct decision {
@@ -13,9 +15,8 @@ struct decision {
 	struct slot *slot;
 	struct holder claim;
 	uint32_t bucket;
-	struct turn turn;
-	struct verdict verdict;
 	reference closed; /* a holder passed over, for this process closed it: the host knows whether others have it */
+	bool closed_listener;
 	bool met;     /* somebody has a record in the bucket */
 	unsigned doubtful; /* how many of them are */
 	bool decided; /* from the arguments alone */
@@ -26,7 +27,23 @@ struct decision {
 	bool plain;   /* the host bound it with no option set: nobody overlaps */
 	bool outside; /* refused by the host for somebody the registry does not know */
 	bool strange; /* the holder's options are not known */
+	struct turn turn;
+	struct verdict verdict;
 };
+
+/* All but what is void until it is filled in: this is done for every bind. */
+static inline void decision_begin(struct decision *d, enum call call, int fd)
+{
+	d->call = call;
+	d->fd = fd;
+	d->slot = NULL;
+	d->claim = (struct holder){ 0 };
+	d->closed = 0;
+	d->bucket = d->doubtful = 0;
+	d->met = d->decided = d->host_refused = d->unseen = d->probe = d->unknown = d->plain = d->outside = d->strange = false;
+	d->turn.state = TURN_NONE;
+	verdict_begin(&d->verdict);
+}
 
 /* Judges d->claim over the bucket, the turn being held (or given up); fills d->verdict.  Holders proven
  * gone are removed on the way. */
@@ -37,7 +54,7 @@ void decide(struct decision *d);
 void decide_bind(struct decision *d);
 
 /* The host refused what the rules allowed.  Finds out who it was, as far as somebody wants to know. */
-void decide_host_refused(struct decision *d, int error);
+SELDOM void decide_host_refused(struct decision *d, int error);
 
 /* The holder is gone.  A listener may have left sockets that have its options, and nothing else tells those of a permissive
  * host: of that one a record stays.  False: it was gone already. */
@@ -48,9 +65,14 @@ void decide_sweep(struct decision *d);
 
 /* Holders whose own options the host would not let overlap: those of this process are made permissive for the
  * moment, and then as they were.  errno is kept. */
-void decide_lend(const struct decision *d, bool permissive);
+SELDOM void decide_lend(const struct decision *d, bool permissive);
 
 /* Says what was decided, if the user asked for it.  error: what the program sees. */
-void decide_explain(struct decision *d, int error);
+SELDOM void decide_say(struct decision *d, int error);
+static inline void decide_explain(struct decision *d, int error)
+{
+	if (session.explain != EXPLAIN_NOTHING || session.log)
+		decide_say(d, error);
+}
 
 #endif

@@ -16,7 +16,7 @@ int engine_socket(int domain, int type, int protocol)
 {
 	if (!session.profile)
 		return real.socket(domain, type, protocol);
-	if (!session.as_host && (domain == AF_INET || domain == AF_INET6)) {
+	if (session.asks & ASKS_SOCKET && (domain == AF_INET || domain == AF_INET6)) {
 		struct sockaddr_storage unused;
 		uint32_t unused_length;
 		struct decision d = { .call = CALL_SOCKET, .fd = -1 };

@@ -51,30 +51,16 @@ static bool has_better_reason(const struct decision *d, int backlog)
 }
 
 /* Nobody else has the port and nothing is remembered of it: there is nothing to judge, and who comes now meets
- * the mirrored host's own check. */
-static bool is_alone(const struct decision *d, uint32_t bucket)
-{
-	struct memory memory;
-	struct holder holder;
-	struct cursor cursor;
-	bool doubtful;
-	if (!session.as_host || session.explain == EXPLAIN_ALL || session.log || d->claim.options & OPTION_REUSEPORT ||
-	    registry_expired(&session.registry, bucket))
-		return false;
-	registry_memory(&session.registry, bucket, &memory, &holder);
-	registry_first(&session.registry, bucket, 0, &cursor);
-	return !memory.flags && registry_next(&session.registry, &cursor, &holder, &doubtful) &&
-	       holder.reference == d->slot->record && !registry_next(&session.registry, &cursor, &holder, &doubtful);
-}
-
-static int listen_alone(struct decision *d, int backlog)
+ * the mirrored host's own check.  False: judge, for the host refuses it and somebody may want to know why. */
+static bool listens_alone(int fd, const struct slot *slot, int backlog)
 {
 	int saved = errno;
-	if (real.listen(d->fd, backlog) < 0)
-		return host_failed(d);
-	registry_update(&session.registry, d->slot->record, STATE_LISTENING, d->claim.options);
+	if (!session.as_host || session.explain == EXPLAIN_ALL || session.log || !slot->record || slot->options & OPTION_REUSEPORT ||
+	    !registry_alone(&session.registry, slot->record) || real.listen(fd, backlog) < 0)
+		return false;
+	registry_turn_into(&session.registry, slot->record, STATE_LISTENING);
 	errno = saved;
-	return 0;
+	return true;
 }
 
 static int host_listen(struct decision *d, int backlog)
@@ -135,11 +121,13 @@ int engine_listen(int fd, int backlog)
 	struct slot own, *slot;
 	struct sockaddr_storage unused;
 	uint32_t unused_length;
-	struct decision d = { 0 };
+	struct decision d;
 	if (!session.profile || !slot_identify(fd, &own, &slot))
 		return real.listen(fd, backlog);
 	if (slot->protocol == PROTOCOL_UDP && session.mirror)
 		return real.listen(fd, backlog);
+	if (listens_alone(fd, slot, backlog))
+		return 0;
 	claim_socket(&d, CALL_LISTEN, fd, slot);
 	/* A duplicate of the descriptor bound it, or made a change that moved the record. */
 	bool known = slot->record && registry_get(&session.registry, slot->record, &d.claim);
@@ -157,7 +145,5 @@ int engine_listen(int fd, int backlog)
 		if (d.decided && !(d.verdict.flags & VERDICT_LISTENS && slot->protocol == PROTOCOL_TCP))
 			return 0;
 	}
-	if (known && is_alone(&d, claim_bucket(d.claim.protocol, d.claim.port)))
-		return listen_alone(&d, backlog);
 	return known ? listen_bound(&d, backlog) : listen_unbound(&d, backlog);
 }

@@ -26,6 +26,7 @@ void memory_recall(const struct decision *d, struct recollection *r)
 	r->memory.flags &= ~MEMORY_DOUBTFUL;
 	judge_alone(CALL_BIND, &r->source, &verdict);
 	r->alone = (struct memory){ .flags = verdict.memory_flags, .source = &r->source };
+	r->doubtful = r->alone.flags != r->memory.flags;
 }
 
 /* What is remembered after a verdict: flags, and whose. */

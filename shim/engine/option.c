@@ -90,7 +90,6 @@ static void note(int fd, struct slot *slot, int level, int name, const void *val
 /* True: the profile's own answer is final. */
 static bool answered(const struct option_question *question, int fd, struct slot *slot, struct option_answer *answer)
 {
-	struct decision d = { .call = question->call, .fd = fd };
 	*answer = (struct option_answer){ .passes = true };
 	session.profile->family->option(question, answer);
 	if (answer->passes)
@@ -101,9 +100,11 @@ static bool answered(const struct option_question *question, int fd, struct slot
 		slot->options = answer->options;
 		publish(fd, slot);
 	}
-	d.verdict = (struct verdict){ .error = answer->error, .flags = answer->flags, .rule = answer->rule };
-	if (answer->error && answer->rule)
+	if (answer->error && answer->rule) {
+		struct decision d = { .call = question->call, .fd = fd };
+		d.verdict = (struct verdict){ .error = answer->error, .flags = answer->flags, .rule = answer->rule };
 		decide_explain(&d, answer->error);
+	}
 	return true;
 }
 

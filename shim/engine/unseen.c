@@ -153,7 +153,7 @@ static bool note(void *bucket, const struct diag_socket *socket)
 		if (record.state == STATE_CONNECTED && ended)
 			registry_end(&session.registry, record.reference, process_now());
 		else if (record.state == STATE_ENDED && !ended)
-			registry_update(&session.registry, record.reference, STATE_CONNECTED, record.options);
+			registry_turn_into(&session.registry, record.reference, STATE_CONNECTED);
 	} else {
 		unseen_options(&holder);
 	}

@@ -8,22 +8,22 @@
 
 /* Judges d->claim by all that the kernel lists on its port: with the registry's word on options where it has one,
  * else what an accepted socket has from its listener.  False: the kernel could not be asked, and nothing changed. */
-bool unseen_decide(struct decision *d);
+SELDOM bool unseen_decide(struct decision *d);
 
 /* The options of a connected socket (local address and port in it) that the registry does not have. */
-void unseen_options(struct holder *);
+SELDOM void unseen_options(struct holder *);
 
 /* What the system still has of a socket in the kernel's list: STATE_UNBOUND if its remnant is over. */
-enum state unseen_remains(const struct diag_socket *);
+SELDOM enum state unseen_remains(const struct diag_socket *);
 
 /* Is the very connection in TIME_WAIT that would be made? */
-bool unseen_twin(const struct holder *from, const struct holder *to);
+SELDOM bool unseen_twin(const struct holder *from, const struct holder *to);
 
 /*
  * Remnants that live longer than the host's: session.outlives.  The registry has the connections then, and what they
  * left behind, as of the last look at the host's list.
  */
-bool unseen_outlives(void);
+SELDOM bool unseen_outlives(void);
 /* Does a remnant in the registry count?  While the host has remnants of its time, its own list tells. */
 bool unseen_stands(const struct holder *remnant);
 /* Looks.  This and unseen_closing(): only if session.outlives. */

@@ -10,6 +10,7 @@
 #include <sys/socket.h>
 
 #include "../rules/rules.h"
+#include "../seldom.h"
 
 /* SO_COOKIE (net/core/sock_diag.c, Linux >= 4.12): never reused while the kernel runs; 0 on failure. */
 uint64_t ask_cookie(int fd);
@@ -28,21 +29,21 @@ uint32_t ask_caller(void);
 /* Can `length` bytes at address be read?  Asked without touching them. */
 bool ask_readable(const void *address, size_t length);
 /* Writes to the program's memory; false where it cannot be written. */
-bool tell_memory(void *to, const void *from, size_t length);
+SELDOM bool tell_memory(void *to, const void *from, size_t length);
 /* Name of a running program (at most 15 bytes); false if /proc does not tell. */
-bool ask_program(uint32_t pid, char name[16]);
+SELDOM bool ask_program(uint32_t pid, char name[16]);
 /* Who has a descriptor of the socket with this inode: pid (0: nobody found) and its fd there.  First whether the
  * likely one still has it as *fd. */
-uint32_t ask_owner_of_inode(uint32_t inode, uint32_t likely, int *fd);
+SELDOM uint32_t ask_owner_of_inode(uint32_t inode, uint32_t likely, int *fd);
 /* The network namespace a socket was made in (SO_NETNS_COOKIE, Linux >= 5.14; before, the one this thread is in);
  * 0: not known. */
-uint64_t ask_netns(int fd);
+SELDOM uint64_t ask_netns(int fd);
 /* That of a socket that this thread would make now; 0: not known. */
-uint64_t ask_own_netns(void);
+SELDOM uint64_t ask_own_netns(void);
 /* From now on this thread asks about sockets of that namespace; 0: of its own. */
 void ask_about(uint64_t netns);
 /* A socket to ask with, close-on-exec; -EXDEV: it would be in another namespace, and tell of that. */
-long ask_socket(int domain, int type, int protocol);
+SELDOM long ask_socket(int domain, int type, int protocol);
 /* Where the main thread's stack ends; called once, from the constructor. */
 void ask_start(char **environment);
 

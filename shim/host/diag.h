@@ -8,6 +8,7 @@
 #define FAKEBIND_DIAG_H
 
 #include "../rules/rules.h"
+#include "../seldom.h"
 
 struct diag_socket {
 	struct holder holder; /* options: only OPTION_V6ONLY can be told */
@@ -22,9 +23,9 @@ enum diag_what { DIAG_LISTENING, DIAG_ALL };
 
 /* Calls `each` for every owner of the port (0: of any) until it returns false.  0, or -errno: then nothing is known.
  * A dump is a walk, not a snapshot. */
-int diag_dump(enum protocol, uint16_t port, enum diag_what, bool (*each)(void *, const struct diag_socket *), void *context);
+SELDOM int diag_dump(enum protocol, uint16_t port, enum diag_what, bool (*each)(void *, const struct diag_socket *), void *context);
 
 /* Does a dump show TCP sockets that are only bound?  (Linux >= 6.8) */
-bool diag_complete(void);
+SELDOM bool diag_complete(void);
 
 #endif

@@ -7,12 +7,13 @@
 #include <sys/socket.h>
 
 #include "../rules/rules.h"
+#include "../seldom.h"
 
 /* Each takes the claim: its protocol, domain and the program's own options. */
 
 /* bind() with the socket's own SO_REUSEADDR and SO_REUSEPORT taken off for the moment: it succeeds only
  * where nothing overlapping is bound at all, and gives argument errors in the kernel's order. */
-int permit_plain_bind(int fd, const struct holder *, const struct sockaddr *, socklen_t);
+SELDOM int permit_plain_bind(int fd, const struct holder *, const struct sockaddr *, socklen_t);
 
 /* bind() with nothing permitted, but the socket gets SO_REUSEADDR when it succeeds: that keeps the host from
  * handing out used ports for port 0, and a socket that meets nobody needs its options only afterwards.
@@ -23,7 +24,7 @@ int permit_first_bind(int fd, const struct holder *, const struct sockaddr *, so
 /* bind() that only sockets from outside can refuse.  afterwards: the options the host socket is to have then, or
  * PERMIT_KEEP for the permissive ones. */
 #define PERMIT_KEEP UINT32_MAX
-int permit_bind(int fd, const struct holder *, const struct sockaddr *, socklen_t, uint32_t afterwards);
+SELDOM int permit_bind(int fd, const struct holder *, const struct sockaddr *, socklen_t, uint32_t afterwards);
 
 /* listen() that only sockets from outside can refuse.  SO_REUSEPORT lets others listen beside it; before listen() it
  * would begin a group (net/core/sock_reuseport.c reuseport_alloc()), which costs, and which the host begins with the
@@ -31,19 +32,19 @@ int permit_bind(int fd, const struct holder *, const struct sockaddr *, socklen_
 int permit_listen(int fd, int backlog);
 
 /* SO_REUSEADDR and SO_REUSEPORT as in options, no others. */
-void permit_exactly(int fd, uint32_t options);
+SELDOM void permit_exactly(int fd, uint32_t options);
 
 /* Before an autobinding listen() or a connect(): later binds may overlap this one. */
 void permit_reuse(int fd, const struct holder *);
 
 /* Has nobody at all this port, on any address?  False also where that cannot be known (EACCES). */
-bool permit_port_is_free(enum protocol, uint16_t port);
+SELDOM bool permit_port_is_free(enum protocol, uint16_t port);
 
 /* Is the claim's address none of this machine's (EADDRNOTAVAIL)? */
-bool permit_is_foreign(const struct holder *);
+SELDOM bool permit_is_foreign(const struct holder *);
 
 /* Puts a new, unbound socket of the same kind in fd's place (this descriptor only; O_NONBLOCK and
  * FD_CLOEXEC are kept, other options are not). */
-void permit_replace(int fd);
+SELDOM void permit_replace(int fd);
 
 #endif

@@ -5,6 +5,7 @@
 
 #include "layout.h"
 #include "registry.h"
+#include "../seldom.h"
 
 #define likely(x) __builtin_expect(!!(x), 1)
 
@@ -30,13 +31,13 @@ static inline uint64_t netns_of(const struct registry *registry)
  * the file may lie; so each process asks the kernel once for each unit and believes only that. */
 extern struct populated {
 	const struct layout *map;
-	word32 unit[LAYOUT_UNITS / 32 + 1];
+	atomic_bool unit[LAYOUT_UNITS];
 } populated;
-bool map_populate(struct layout *, size_t offset);
+SELDOM bool map_populate(struct layout *, size_t offset);
 
 static inline bool map_populated(const struct layout *map, size_t unit)
 {
-	return likely(populated.map == map && atomic_load_explicit(&populated.unit[unit / 32], memory_order_acquire) >> unit % 32 & 1);
+	return likely(populated.map == map && atomic_load_explicit(&populated.unit[unit], memory_order_acquire));
 }
 
 /* Has anybody used it? */
@@ -74,7 +75,7 @@ static inline struct bucket *bucket_at(struct layout *map, uint32_t number)
 uint32_t process_self(struct layout *, uint32_t *pid);
 void process_forget(struct layout *);
 /* True only with proof. */
-bool process_gone(struct layout *, uint32_t owner);
+SELDOM bool process_gone(struct layout *, uint32_t owner);
 
 /* table.c */
 /* A record of the bucket in state claim, owned by the caller; 0: no room.  It has the options already, for those who

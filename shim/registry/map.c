@@ -25,8 +25,8 @@ struct populated populated;
 static void ask_anew(const struct layout *map)
 {
 	populated.map = NULL;
-	for (size_t i = 0; i < sizeof populated.unit / sizeof *populated.unit; i++)
-		atomic_store(&populated.unit[i], 0);
+	for (size_t i = 0; i < sizeof populated.unit; i++)
+		atomic_store(&populated.unit[i], false);
 	populated.map = map;
 }
 
@@ -46,7 +46,7 @@ bool map_populate(struct layout *map, size_t offset)
 		return false;
 	if (populated.map != map)
 		ask_anew(map);
-	atomic_fetch_or(&populated.unit[unit / 32], bit);
+	atomic_store(&populated.unit[unit], true);
 	atomic_fetch_or(&map->header.present[unit / 32], bit);
 	return true;
 }

@@ -277,7 +277,7 @@ static long has_own_memory(uint32_t pid)
 	return order > 0 ? 1 : order;
 }
 
-static uint32_t enrol(struct layout *map, uint32_t *pid)
+static SELDOM uint32_t enrol(struct layout *map, uint32_t *pid)
 {
 	uint32_t tick, space = own_space(&tick), number, owner;
 	struct self *self = own_page();

@@ -94,11 +94,15 @@ reference registry_find(struct registry *, uint32_t bucket, uint64_t cookie, str
 /* What the bucket remembers; *source is filled in and pointed to if the memory has one.  Its state is always
  * STATE_BOUND, its options are those of its commit. */
 void registry_memory(struct registry *, uint32_t bucket, struct memory *, struct holder *source);
+/* Is this a bound socket with its bucket for itself, in all network namespaces, and nothing remembered? */
+bool registry_alone(struct registry *, reference);
 /* The port was found to have no owner at all: what it remembers is void.  Only with the turn. */
 void registry_forget(struct registry *, struct turn *);
 
 /* Changes of state and options of a live holder, one compare-and-swap.  False: no such record. */
 bool registry_update(struct registry *, reference, enum state, uint32_t options);
+/* The same of the state alone. */
+bool registry_turn_into(struct registry *, reference, enum state);
 /* A connection that is STATE_ENDED from now on; holder->order is `when` (monotonic ms) then. */
 void registry_end(struct registry *, reference, uint64_t when);
 /* Whose a holder is that was committed with UID_UNKNOWN. */

@@ -69,7 +69,7 @@ static uint32_t claim_free(struct layout *map, uint32_t bucket, uint64_t mine, u
 }
 
 /* First the proof that the owner is dead, then the look at the turn: the other way round it might have taken it in between. */
-static uint32_t claim_dead(struct layout *map, uint32_t bucket, uint64_t mine, uint64_t *claim)
+static SELDOM uint32_t claim_dead(struct layout *map, uint32_t bucket, uint64_t mine, uint64_t *claim)
 {
 	struct bucket *home = &map->bucket[bucket];
 	uint32_t number = get32(&home->head), steps = count_records(map), looks = DEAD_CLAIMS, alive = word_owner(mine);
@@ -108,7 +108,7 @@ static bool is_linked(struct layout *map, struct record *record)
 }
 
 /* Numbers lost by processes that were killed before they put the record in a chain. */
-static uint32_t claim_lost(struct layout *map, uint64_t mine, uint64_t *claim)
+static SELDOM uint32_t claim_lost(struct layout *map, uint64_t mine, uint64_t *claim)
 {
 	for (int tries = 0; tries < SWEEP; tries++) {
 		uint32_t number = atomic_fetch_add(&map->header.sweep_record, 1) % RECORDS;
@@ -123,7 +123,7 @@ static uint32_t claim_lost(struct layout *map, uint64_t mine, uint64_t *claim)
 	return 0;
 }
 
-static uint32_t claim_new(struct layout *map, uint64_t mine, uint64_t *claim)
+static SELDOM uint32_t claim_new(struct layout *map, uint64_t mine, uint64_t *claim)
 {
 	while (atomic_load(&map->header.next_record) < RECORDS) {
 		uint32_t number = atomic_fetch_add(&map->header.next_record, 1);
@@ -139,7 +139,7 @@ static uint32_t claim_new(struct layout *map, uint64_t mine, uint64_t *claim)
 	return claim_lost(map, mine, claim);
 }
 
-static void link_record(struct layout *map, uint32_t bucket, uint32_t number)
+static SELDOM void link_record(struct layout *map, uint32_t bucket, uint32_t number)
 {
 	struct bucket *home = &map->bucket[bucket];
 	struct record *record = &map->record[number];
@@ -270,6 +270,11 @@ bool registry_update(struct registry *registry, reference reference, enum state 
 	              word_make(0, 0, state, options, PHASE_FREE));
 }
 
+bool registry_turn_into(struct registry *registry, reference reference, enum state state)
+{
+	return change(registry, reference, word_make(0, 0, 0xf, 0, PHASE_FREE), word_make(0, 0, state, 0, PHASE_FREE));
+}
+
 void registry_end(struct registry *registry, reference reference, uint64_t when)
 {
 	uint64_t word;
@@ -278,7 +283,7 @@ void registry_end(struct registry *registry, reference reference, uint64_t when)
 	if (!record)
 		return;
 	put64(&record->judged, when);
-	registry_update(registry, reference, STATE_ENDED, word_options(word));
+	registry_turn_into(registry, reference, STATE_ENDED);
 }
 
 /* Taken back should the record have changed hands meanwhile: its new holder is asked for in its turn. */
@@ -444,8 +449,7 @@ void registry_memory(struct registry *registry, uint32_t bucket, struct memory *
 	if (!home)
 		return;
 	family = atomic_load(&home->family);
-	record = in_chain(registry->map, bucket, family_record(family));
-	if (!record)
+	if (!family_record(family) || !(record = in_chain(registry->map, bucket, family_record(family))))
 		return;
 	word = get64(&record->word);
 	if (!read_fields(record, family_record(family), word, source, &netns) || netns != netns_of(registry))
@@ -454,6 +458,25 @@ void registry_memory(struct registry *registry, uint32_t bucket, struct memory *
 	source->options = family_options(family);
 	memory->flags = family_flags(family);
 	memory->source = source;
+}
+
+bool registry_alone(struct registry *registry, reference reference)
+{
+	uint32_t number, own = reference_record(reference), steps;
+	uint64_t word;
+	struct record *record = find_live(registry, reference, &word);
+	struct bucket *home = record ? bucket_at(registry->map, get32(&record->bucket) - 1) : NULL;
+
+	if (!home || word_state(word) != STATE_BOUND || family_flags(atomic_load(&home->family)))
+		return false;
+	steps = count_records(registry->map);
+	for (number = get32(&home->head); number; number = get32(&record->next)) {
+		if (!steps-- || !(record = record_at(registry->map, number)))
+			return false;
+		if (number != own && word_phase(get64(&record->word)) != PHASE_FREE)
+			return false;
+	}
+	return true;
 }
 
 static bool same_address(const struct holder *a, const struct holder *b)

@@ -60,7 +60,7 @@ bool turn_interrupted(uint32_t bucket, uint64_t turn, uint32_t record)
 }
 
 /* A nested claim was granted: those it interrupted judged without it. */
-static void overtake(const struct turn *turn)
+static SELDOM void overtake(const struct turn *turn)
 {
 	for (uint32_t depth = 0; depth < turn->level; depth++) {
 		struct level *level = &nest.level[depth];
@@ -126,7 +126,7 @@ static void nap(long microseconds)
 }
 
 /* The claim that has the turn becomes a doubtful holder, what it announced is done, the turn is free. */
-static void take_over(struct layout *map, uint32_t number, uint64_t turn)
+static SELDOM void take_over(struct layout *map, uint32_t number, uint64_t turn)
 {
 	struct bucket *bucket = bucket_at(map, number);
 	struct record *record = record_at(map, turn_record(turn));
@@ -152,7 +152,7 @@ struct wait {
 };
 
 /* False: waited long enough. */
-static bool wait_for_turn(struct layout *map, const struct turn *mine, uint64_t turn, struct wait *wait)
+static SELDOM bool wait_for_turn(struct layout *map, const struct turn *mine, uint64_t turn, struct wait *wait)
 {
 	uint64_t now;
 
@@ -305,7 +305,7 @@ static uint64_t next_family(uint64_t family, const struct turn *turn, enum memor
 }
 
 /* A live record cannot change its address: another takes its place. */
-static void change_fields(struct registry *registry, struct turn *turn, const struct holder *as)
+static SELDOM void change_fields(struct registry *registry, struct turn *turn, const struct holder *as)
 {
 	struct record *record = record_at(registry->map, turn->record);
 	uint64_t ticket = atomic_load(&record->ticket), claim;
@@ -345,7 +345,7 @@ static reference commit(struct registry *registry, struct bucket *bucket, struct
 }
 
 /* Others took the claim for dead and its record away: it took longer than anybody waits.  But the bind is a fact. */
-static reference commit_late(struct registry *registry, struct bucket *bucket, const struct turn *turn, const struct holder *as)
+static SELDOM reference commit_late(struct registry *registry, struct bucket *bucket, const struct turn *turn, const struct holder *as)
 {
 	struct record *record;
 	uint32_t owner, pid, number;

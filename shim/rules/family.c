@@ -323,7 +323,7 @@ bool shutdown_refused(const struct question *question, const struct rule *rule, 
 uint32_t family_asks(const struct profile *profile)
 {
 	(void)profile;
-	return ASKS_USER | ASKS_UNSEEN;
+	return ASKS_USER | ASKS_UNSEEN | ASKS_SOCKET;
 }
 
 uint32_t family_bucket(const struct profile *profile, enum protocol protocol, uint16_t port)

@@ -108,7 +108,8 @@ bool surely_no_listener(const struct question *);
 
 /* ---- functions of struct family ---- */
 
-/* Of a system unlike the host: whose a socket is, and whom no registry has. */
+/* Of a system unlike the host: whose a socket is, whom no registry has, and
+ * whether there may be one. */
 uint32_t family_asks(const struct profile *);
 uint32_t family_bucket(const struct profile *, enum protocol, uint16_t port);
 int family_error(const struct profile *, enum call, int host_errno);

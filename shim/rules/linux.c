@@ -405,9 +405,9 @@ static enum state linux_released(const struct profile *profile, const struct hol
 
 static uint32_t linux_asks(const struct profile *profile)
 {
-	bool state = is_1_2(profile) || profile->trait[trait_ipv6_rules] == ipv6_rules_linux_2_6_24;
-
-	return ASKS_UNSEEN | (state ? ASKS_STATE : 0);
+	if (is_1_2(profile))
+		return ASKS_UNSEEN | ASKS_STATE | ASKS_SOCKET;
+	return ASKS_UNSEEN | (profile->trait[trait_ipv6_rules] == ipv6_rules_linux_2_6_24 ? ASKS_STATE : 0);
 }
 
 const struct family family_linux = {

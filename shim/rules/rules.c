@@ -7,19 +7,23 @@
 void judge_begin(struct judgement *judgement, const struct profile *profile, enum call call,
 		 const struct holder *claim, const struct memory *memory)
 {
-	/* Of the big fields only what says that the rest of them is void: this is done for every bind. */
-	memset(judgement, 0, offsetof(struct judgement, found));
+	static const struct memory nothing;
+
+	judgement->profile = profile;
+	judgement->call = call;
+	judgement->automatic = judgement->refused = false;
+	judgement->claim = *claim;
+	judgement->memory = memory ? *memory : nothing;
+	judgement->seen = judgement->scratch = 0;
+	judgement->rule = NULL;
+	judgement->decider = judgement->decider2 = 0;
+	/* The blamed and the matches are void until one of these is set: this is done for every bind. */
 	for (size_t i = 0; i < sizeof judgement->found / sizeof *judgement->found; i++)
 		judgement->found[i].cost = 0;
 	for (size_t i = 0; i < sizeof judgement->list / sizeof *judgement->list; i++) {
 		judgement->list[i].begun = 0;
 		judgement->list[i].refused = false;
 	}
-	judgement->profile = profile;
-	judgement->call = call;
-	judgement->claim = *claim;
-	if (memory)
-		judgement->memory = *memory;
 }
 
 void judge_holder(struct judgement *judgement, const struct holder *holder)
@@ -30,7 +34,7 @@ void judge_holder(struct judgement *judgement, const struct holder *holder)
 
 void judge_end(struct judgement *judgement, struct verdict *verdict)
 {
-	*verdict = (struct verdict){ .error = 0 };
+	verdict_begin(verdict);
 	judgement->profile->family->end(judgement, verdict);
 }
 

@@ -106,6 +106,18 @@ struct verdict {
 	uint32_t memory_flags;
 };
 
+/* Success, and nothing said yet.  Of the holder only what says that it is nobody: this is done for every bind. */
+static inline void verdict_begin(struct verdict *verdict)
+{
+	verdict->error = 0;
+	verdict->flags = 0;
+	verdict->rule = NULL;
+	verdict->blamed = false;
+	verdict->holder.order = verdict->holder.reference = 0;
+	verdict->memory = MEMORY_KEEP;
+	verdict->memory_flags = 0;
+}
+
 /* Traits: what distinguishes the systems of one family.  All are words out of a fixed list or
  * numbers; traits.def is the one list of them. */
 #define TRAIT_WORD(trait, word) trait##_##word,
@@ -258,6 +270,7 @@ enum event {
 #define ASKS_USER 0x1u   /* whose a socket is, whatever its options */
 #define ASKS_UNSEEN 0x2u /* accepted sockets, clients and remnants, which no registry has */
 #define ASKS_STATE 0x4u  /* a question's state, where the host keeps it: it must be asked */
+#define ASKS_SOCKET 0x8u /* before() has answers to socket() */
 
 struct family {
 	const char *name;

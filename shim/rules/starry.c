@@ -1044,7 +1044,7 @@ static enum state starry_released(const struct profile *profile, const struct ho
 static uint32_t starry_asks(const struct profile *profile)
 {
 	(void)profile;
-	return 0;
+	return ASKS_SOCKET;
 }
 
 const struct family family_starry = {

@@ -517,6 +517,28 @@ Test(registry, state_options_and_doubt_change_in_place)
 	cr_assert(eq(int, count(PORT, 0), 0));
 }
 
+Test(registry, alone_with_nothing_remembered)
+{
+	reference reference = bind_one(PORT, 1, MEMORY_KEEP, 0), other;
+	struct holder found;
+
+	cr_assert(registry_alone(&registry, reference));
+	other = bind_one(PORT, 2, MEMORY_KEEP, 0);
+	cr_assert(not(registry_alone(&registry, reference)));
+	registry_let_go(&registry, other);
+	cr_assert(not(registry_alone(&registry, reference)), "a doubtful holder may be there");
+	cr_assert(registry_remove(&registry, other));
+	cr_assert(registry_alone(&registry, reference));
+	cr_assert(registry_turn_into(&registry, reference, STATE_LISTENING));
+	cr_assert(registry_get(&registry, reference, &found));
+	cr_assert(eq(u8, found.state, STATE_LISTENING));
+	cr_assert(not(registry_alone(&registry, reference)), "it listens already");
+	cr_assert(registry_remove(&registry, reference));
+	cr_assert(not(registry_alone(&registry, reference)));
+	reference = bind_one(PORT, 3, MEMORY_CLAIM, 1);
+	cr_assert(not(registry_alone(&registry, reference)), "something is remembered");
+}
+
 Test(registry, an_old_reference_is_of_no_use)
 {
 	reference old = bind_one(PORT, 1, MEMORY_KEEP, 0), new;
