@@ -83,7 +83,7 @@ static int connect_host(struct decision *d, const struct sockaddr *address, sock
 	if (result < 0)
 		failed(d);
 	if (!known && d->slot->flags & SLOT_CONNECTED)
-		unseen_opened(d->fd, OPTION_CLIENT | OPTION_AUTOBOUND);
+		unseen_opened(d->fd, d->slot, OPTION_CLIENT | OPTION_AUTOBOUND);
 	if (result == 0 && known) {
 		before.state = STATE_CONNECTED;
 		registry_update(&session.registry, d->slot->record, STATE_CONNECTED, before.options);
@@ -117,12 +117,13 @@ int engine_connect(int fd, const struct sockaddr *given, socklen_t length)
 	return connect_host(&d, given, length);
 }
 
-static bool accept_refused(struct decision *d, int fd, struct sockaddr *address, socklen_t *length)
+static bool accept_refused(struct decision *d, int fd, struct slot *own, struct sockaddr *address, socklen_t *length)
 {
-	struct slot own, *slot;
+	struct slot *slot;
 	struct sockaddr_storage unused;
 	uint32_t unused_length;
-	if (!session.profile || session.mirror || !slot_identify(fd, &own, &slot))
+	d->slot = NULL;
+	if (!session.profile || session.mirror || !slot_identify(fd, own, &slot))
 		return false;
 	claim_socket(d, CALL_ACCEPT, fd, slot);
 	struct question question = claim_question(d);
@@ -130,26 +131,31 @@ static bool accept_refused(struct decision *d, int fd, struct sockaddr *address,
 	return claim_before(d, &question, &unused, &unused_length) && d->verdict.error;
 }
 
+static int accepted(struct decision *d, int made)
+{
+	slot_fresh(made);
+	if (!d->slot)
+		return made;
+	unseen_accepted(made, d->slot);
+	return claim_host_answer(CALL_ACCEPT, made);
+}
+
 int engine_accept(int fd, struct sockaddr *address, socklen_t *length)
 {
-	struct decision d = { 0 };
-	if (accept_refused(&d, fd, address, length))
+	struct decision d;
+	struct slot own;
+	if (accept_refused(&d, fd, &own, address, length))
 		return refuse(&d);
-	int made = real.accept(fd, address, length);
-	slot_fresh(made);
-	unseen_opened(made, 0);
-	return d.slot ? claim_host_answer(CALL_ACCEPT, made) : made;
+	return accepted(&d, real.accept(fd, address, length));
 }
 
 int engine_accept4(int fd, struct sockaddr *address, socklen_t *length, int flags)
 {
-	struct decision d = { 0 };
-	if (accept_refused(&d, fd, address, length))
+	struct decision d;
+	struct slot own;
+	if (accept_refused(&d, fd, &own, address, length))
 		return refuse(&d);
-	int made = real.accept4(fd, address, length, flags);
-	slot_fresh(made);
-	unseen_opened(made, 0);
-	return d.slot ? claim_host_answer(CALL_ACCEPT, made) : made;
+	return accepted(&d, real.accept4(fd, address, length, flags));
 }
 
 /* A listener that was shut down keeps a port the program chose, and gives back one it did not. */

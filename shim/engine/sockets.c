@@ -191,12 +191,29 @@ void slot_copy(int from, int to)
 	cache(to, source);
 }
 
+static uint32_t v6only_option(int fd, int domain)
+{
+	return domain == AF_INET6 && ask_option(fd, IPPROTO_IPV6, IPV6_V6ONLY) > 0 ? OPTION_V6ONLY : 0;
+}
+
+struct slot *slot_accepted(int fd, const struct slot *listener, struct slot *own)
+{
+	struct slot *slot = slot_of(fd);
+	*own = (struct slot){ .domain = listener->domain, .protocol = listener->protocol, .cookie = ask_cookie(fd),
+			      .options = session.options | v6only_option(fd, listener->domain),
+			      .flags = SLOT_SOCKET | SLOT_DEVICE | SLOT_CONNECTED | (listener->flags & SLOT_ELSEWHERE) };
+	slot_enter(fd, own);
+	if (!slot || in_vfork_child())
+		return own;
+	cache(fd, own);
+	return slot;
+}
+
 /* A permissive host keeps none of the program's options but this; an accepted socket has its listener's. */
 static void virtual_state(int fd, struct slot *slot)
 {
 	struct holder child = { .domain = slot->domain, .protocol = slot->protocol };
-	if (slot->domain == AF_INET6 && ask_option(fd, IPPROTO_IPV6, IPV6_V6ONLY) > 0)
-		slot->options |= OPTION_V6ONLY;
+	slot->options |= v6only_option(fd, slot->domain);
 	if (!ask_connected(fd))
 		return;
 	slot->flags |= SLOT_CONNECTED;

@@ -35,6 +35,8 @@ int socket_protocol(int type, int protocol);
 /* A new descriptor: forget what an older one of this number was. */
 void slot_fresh(int fd);
 void slot_socket(int fd, int domain, int protocol);
+/* The same of one that accept() made: what the kernel would say of it is known.  The slot, or own where there is none. */
+struct slot *slot_accepted(int fd, const struct slot *listener, struct slot *own);
 /* This process lets go of a descriptor (before the kernel call). */
 void slot_drop(int fd);
 void slot_drop_range(unsigned first, unsigned last);

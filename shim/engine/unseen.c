@@ -197,19 +197,26 @@ void unseen_remember(enum protocol protocol, uint16_t port)
 	}
 }
 
-void unseen_opened(int fd, uint32_t options)
+void unseen_opened(int fd, struct slot *slot, uint32_t options)
 {
-	struct slot own, *slot;
-	if (!session.outlives || !slot_identify(fd, &own, &slot) || slot->protocol != PROTOCOL_TCP || slot->record)
+	if (!session.outlives || slot->protocol != PROTOCOL_TCP || slot->record)
 		return;
 	struct holder holder = { .domain = slot->domain, .cookie = slot->cookie, .state = STATE_CONNECTED, .fd = fd,
 				 .uid = ask_uid(fd), .options = slot->options | options };
-	slot->flags |= SLOT_CONNECTED;
 	if (ask_name(fd, &holder) != 0)
 		return;
-	if (!options)
+	if (!options) {
 		unseen_options(&holder);
+		slot->options |= holder.options & OPTION_CHILD ? holder.options : 0;
+	}
 	slot->record = registry_keep(&session.registry, claim_bucket(PROTOCOL_TCP, holder.port), &holder);
+}
+
+void unseen_accepted(int fd, const struct slot *listener)
+{
+	struct slot own;
+	if (session.outlives && fd >= 0)
+		unseen_opened(fd, slot_accepted(fd, listener, &own), 0);
 }
 
 #define LOOK_EVERY 128 /* closed connections whose records may lie about */

@@ -29,7 +29,8 @@ bool unseen_stands(const struct holder *remnant);
 /* Looks.  This and unseen_closing(): only if session.outlives. */
 void unseen_remember(enum protocol, uint16_t port);
 /* A connection's descriptor (options: 0 for an accepted one); and before it is closed: the port to look at afterwards, 0 for none. */
-void unseen_opened(int fd, uint32_t options);
+void unseen_opened(int fd, struct slot *, uint32_t options);
+void unseen_accepted(int fd, const struct slot *listener);
 uint16_t unseen_closing(int fd);
 
 #endif
