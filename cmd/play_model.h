@@ -3,8 +3,8 @@
 #ifndef FAKEBIND_PLAY_MODEL_H
 #define FAKEBIND_PLAY_MODEL_H
 
-#include "answer.h"
 #include "shim/rules/rules.h"
+#include "stage.h"
 
 struct model_player {
 	const struct profile *profile;

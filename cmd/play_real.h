@@ -3,15 +3,14 @@
 #ifndef FAKEBIND_PLAY_REAL_H
 #define FAKEBIND_PLAY_REAL_H
 
-#include "answer.h"
+#include "stage.h"
 
 struct real_player {
-	int accept_ms, recv_ms, connect_ms; /* how long a call may wait */
-	unsigned next;                      /* first port of the next scenario */
+	struct waits waits;
+	unsigned next; /* first port of the next scenario */
 	unsigned ephemeral_first, ephemeral_last;
 };
 
-/* The waits of answer.h. */
 void real_player_init(struct real_player *);
 /* False: no ten free ports in a row outside the ephemeral range; nothing was played.  Sockets, children and
  * the effective user are as before when it returns. */

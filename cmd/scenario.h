@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 /*
  * The scenario language: a script of socket operations, one a line.  '#' starts a comment.
- * This parser knows no socket; players (play_real.h, ...) walk the steps it yields.
+ * This parser knows no socket; stage.h plays the steps it yields.
  *
  *	scenario NAME                 opens a scenario; every socket of the one before is closed
  *	socket S KIND                 a new socket called S; KIND: tcp4 tcp6 udp4 udp6

@@ -105,9 +105,7 @@ static int player_main(void)
 
 	setvbuf(stdout, NULL, _IOLBF, 0); /* the answers before a crash are not lost */
 	real_player_init(&player);
-	player.accept_ms = 10;
-	player.recv_ms = 10;
-	player.connect_ms = 100;
+	player.waits = (struct waits){ .accept = 10, .recv = 10, .connect = 100 };
 	while (fgets(text + length, (int)(sizeof(text) - length), stdin)) {
 		if (strcmp(text + length, ".\n")) {
 			length += strlen(text + length);
