@@ -4,20 +4,13 @@
  * same rules by tests/conformance; here stand the rules one at a time, the systems that no recording covers, and
  * what only a source says (named with the case).
  */
-#include "shim/rules/rules.h"
+#include "tests/unit/judge.h"
 
-#include <arpa/inet.h>
-#include <criterion/criterion.h>
-#include <errno.h>
 #include <fakebind.h>
 #include <stdio.h>
-#include <string.h>
 
-#define R OPTION_REUSEADDR
-#define RP OPTION_REUSEPORT
 #define LB OPTION_REUSEPORT_LB
 #define V6 OPTION_V6ONLY
-#define ROOM 8
 #define IN_USE EADDRINUSE
 
 enum { LITE2, FREEBSD9, FREEBSD13, FREEBSD14, FREEBSD15, DRAGONFLY, NETBSD7, NETBSD10, OPENBSD, MACOS11, MACOS15, SYSTEMS };
@@ -28,90 +21,22 @@ static const char *const systems[SYSTEMS] = {
 
 static const struct profile *system_of(unsigned index)
 {
-	const struct profile *profile = profile_find(systems[index]);
-
-	cr_assert_not_null(profile, "%s", systems[index]);
-	return profile;
+	return profile_of(systems[index]);
 }
-
-/* The sockets of one port, in the order of their binds. */
-struct port {
-	const struct profile *profile;
-	struct holder holders[ROOM];
-	unsigned count;
-};
 
 static struct port port_on(unsigned system)
 {
-	return (struct port){ .profile = system_of(system) };
-}
-
-static struct holder named(enum protocol protocol, const char *address, uint32_t options)
-{
-	struct holder holder = { .protocol = protocol, .port = 8080, .options = options, .state = STATE_BOUND };
-
-	holder.domain = strchr(address, ':') ? AF_INET6 : AF_INET;
-	cr_assert_eq(inet_pton(holder.domain, address, holder.address), 1);
-	return holder;
-}
-
-static struct holder tcp(const char *address, uint32_t options)
-{
-	return named(PROTOCOL_TCP, address, options);
-}
-
-static struct holder udp(const char *address, uint32_t options)
-{
-	return named(PROTOCOL_UDP, address, options);
-}
-
-static struct holder in_state(struct holder holder, enum state state)
-{
-	holder.state = state;
-	return holder;
-}
-
-static struct holder of_user(struct holder holder, uint32_t uid)
-{
-	holder.uid = uid;
-	return holder;
-}
-
-static void put(struct port *port, struct holder holder)
-{
-	cr_assert_lt(port->count, ROOM);
-	holder.order = port->count + 1;
-	port->holders[port->count++] = holder;
-}
-
-/* Judges forwards and backwards: the order of asking must not matter. */
-static struct verdict judge(const struct port *port, enum call call, const struct holder *claim, bool automatic)
-{
-	struct verdict verdict[2];
-
-	for (int backwards = 0; backwards < 2; backwards++) {
-		struct judgement judgement;
-
-		judge_begin(&judgement, port->profile, call, claim, NULL);
-		judgement.automatic = automatic;
-		for (unsigned i = 0; i < port->count; i++)
-			judge_holder(&judgement, &port->holders[backwards ? port->count - 1 - i : i]);
-		judge_end(&judgement, &verdict[backwards]);
-	}
-	cr_assert_eq(verdict[0].rule, verdict[1].rule);
-	cr_assert_eq(verdict[0].error, verdict[1].error);
-	cr_assert_eq(verdict[0].holder.order, verdict[1].holder.order);
-	return verdict[0];
+	return port_of(systems[system]);
 }
 
 static int try_bind(const struct port *port, struct holder claim)
 {
-	return judge(port, CALL_BIND, &claim, false).error;
+	return judge(port, CALL_BIND, &claim, NULL).error;
 }
 
 static const char *rule_of(const struct port *port, struct holder claim)
 {
-	struct verdict verdict = judge(port, CALL_BIND, &claim, false);
+	struct verdict verdict = judge(port, CALL_BIND, &claim, NULL);
 
 	cr_assert_eq(verdict.blamed, verdict.error == IN_USE);
 	return verdict.rule->id;
@@ -135,7 +60,7 @@ struct row {
 
 static struct holder from_row(const struct row *row, const char *address, unsigned reuseaddr, unsigned reuseport)
 {
-	return named(strcmp(row->protocol, "udp") ? PROTOCOL_TCP : PROTOCOL_UDP, strcmp(address, "any") ? address : "0.0.0.0",
+	return socket_at(strcmp(row->protocol, "udp") ? PROTOCOL_TCP : PROTOCOL_UDP, strcmp(address, "any") ? address : "0.0.0.0",
 		     (reuseaddr ? R : 0) | (reuseport ? RP : 0));
 }
 
@@ -149,7 +74,7 @@ static void hold_against(const struct row *row, unsigned system)
 	cr_expect_eq(try_bind(&port, b), strcmp(row->verdict, "ok") ? IN_USE : 0, "%s: %s %s %u%u%s %s %u%u", systems[system], row->protocol, row->a,
 		     row->a_reuseaddr, row->a_reuseport, row->listens, row->b, row->b_reuseaddr, row->b_reuseport);
 	if (strcmp(row->listen, "-"))
-		cr_expect_eq(judge(&port, CALL_LISTEN, &b, false).error, strcmp(row->listen, "ok") ? IN_USE : 0);
+		cr_expect_eq(judge(&port, CALL_LISTEN, &b, NULL).error, strcmp(row->listen, "ok") ? IN_USE : 0);
 }
 
 Test(bsd, every_pair)
@@ -866,10 +791,11 @@ Test(bsd, automatic_ports)
 		bool peer = system == FREEBSD14 || system == FREEBSD15 || system == DRAGONFLY || system == OPENBSD;
 		struct port port = port_on(system);
 
+		port.automatic = true;
 		put(&port, tcp("0.0.0.0", RP));
-		cr_expect_eq(judge(&port, CALL_BIND, &plain, true).error, IN_USE);
-		cr_expect_eq(judge(&port, CALL_BIND, &reuse, true).error, unused ? IN_USE : 0, "%s", systems[system]);
+		cr_expect_eq(judge(&port, CALL_BIND, &plain, NULL).error, IN_USE);
+		cr_expect_eq(judge(&port, CALL_BIND, &reuse, NULL).error, unused ? IN_USE : 0, "%s", systems[system]);
 		port.holders[0] = in_state(tcp("127.0.0.1", 0), STATE_CONNECTED);
-		cr_expect_eq(judge(&port, CALL_CONNECT, &plain, true).error, peer ? 0 : IN_USE, "%s", systems[system]);
+		cr_expect_eq(judge(&port, CALL_CONNECT, &plain, NULL).error, peer ? 0 : IN_USE, "%s", systems[system]);
 	}
 }

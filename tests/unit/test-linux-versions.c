@@ -4,129 +4,26 @@
  * answer of a running kernel.  The recorded scenarios are played by tests/conformance.
  */
 #include "shim/rules/linux.h"
+#include "tests/unit/judge.h"
 
-#include <arpa/inet.h>
-#include <criterion/criterion.h>
-#include <errno.h>
-#include <netinet/in.h>
 #include <stdio.h>
-#include <string.h>
 
-#define R OPTION_REUSEADDR
-#define RP OPTION_REUSEPORT
 #define V6ONLY OPTION_V6ONLY
 #define OK 0
 #define INUSE EADDRINUSE
-#define ROOM 16
 #define COUNT(array) (sizeof(array) / sizeof *(array))
-
-/* The sockets of one port, in the order of their binds, and what the port remembers. */
-struct port {
-	const struct profile *profile;
-	struct holder holders[ROOM];
-	unsigned count;
-	struct memory memory;
-	struct holder source;
-};
-
-static struct port port_of(const char *profile)
-{
-	struct port port = { .profile = profile_find(profile) };
-
-	cr_assert_not_null(port.profile, "%s", profile);
-	return port;
-}
-
-static struct holder named(enum protocol protocol, const char *address, uint32_t options)
-{
-	struct holder holder = { .protocol = protocol, .port = 80, .options = options, .state = STATE_BOUND };
-
-	holder.domain = strchr(address, ':') ? AF_INET6 : AF_INET;
-	cr_assert_eq(inet_pton(holder.domain, address, holder.address), 1);
-	return holder;
-}
-
-static struct holder tcp(const char *address, uint32_t options)
-{
-	return named(PROTOCOL_TCP, address, options);
-}
-
-static struct holder udp(const char *address, uint32_t options)
-{
-	return named(PROTOCOL_UDP, address, options);
-}
-
-static struct holder of_user(struct holder holder, uint32_t uid)
-{
-	holder.uid = uid;
-	return holder;
-}
-
-static void remember(struct port *port, const struct holder *claim, const struct verdict *verdict)
-{
-	switch (verdict->memory) {
-	case MEMORY_KEEP:
-		break;
-	case MEMORY_FORGET:
-		port->memory = (struct memory){ 0, NULL };
-		break;
-	case MEMORY_CLAIM:
-		port->source = *claim;
-		port->memory = (struct memory){ verdict->memory_flags, &port->source };
-		break;
-	case MEMORY_FLAGS:
-		port->memory.flags = verdict->memory_flags;
-		break;
-	}
-}
-
-/* Judges against all holders but `self`, forwards and backwards: the order of asking must not matter. */
-static struct verdict judge(struct port *port, enum call call, const struct holder *claim, const struct holder *self)
-{
-	struct verdict verdict[2];
-
-	for (int backwards = 0; backwards < 2; backwards++) {
-		struct judgement judgement;
-
-		judge_begin(&judgement, port->profile, call, claim, &port->memory);
-		for (unsigned i = 0; i < port->count; i++) {
-			const struct holder *holder = &port->holders[backwards ? port->count - 1 - i : i];
-
-			if (holder != self)
-				judge_holder(&judgement, holder);
-		}
-		judge_end(&judgement, &verdict[backwards]);
-	}
-	cr_assert_eq(verdict[0].rule, verdict[1].rule);
-	cr_assert_eq(verdict[0].error, verdict[1].error);
-	cr_assert_eq(verdict[0].holder.order, verdict[1].holder.order);
-	if (!verdict[0].error)
-		remember(port, claim, &verdict[0]);
-	return verdict[0];
-}
 
 static int bind_at(struct port *port, struct holder claim)
 {
-	struct verdict verdict = judge(port, CALL_BIND, &claim, NULL);
-
-	if (verdict.error)
-		return verdict.error;
-	claim.order = port->count + 1;
-	claim.options = linux_bound(port->profile, &claim, 0);
-	port->holders[port->count++] = claim;
-	return 0;
+	return judge_bind(port, claim).error;
 }
 
 static int listen_at(struct port *port, unsigned which)
 {
-	struct verdict verdict = judge(port, CALL_LISTEN, &port->holders[which], &port->holders[which]);
-
-	if (!verdict.error)
-		port->holders[which].state = STATE_LISTENING;
-	return verdict.error;
+	return judge_listen(port, which).error;
 }
 
-static const char *rule_at(struct port *port, struct holder claim)
+static const char *rule_at(const struct port *port, struct holder claim)
 {
 	return judge(port, CALL_BIND, &claim, NULL).rule->id;
 }
@@ -548,7 +445,7 @@ Test(linux_udp, crowded_port)
 		for (int n = 1; n <= 11; n++) {
 			snprintf(address, sizeof address, "127.0.0.%d", n);
 			cr_assert_eq(bind_at(&port, udp(address, 0)), OK);
-			cr_expect(n > 10 || judge(&port, CALL_BIND, &(struct holder){ .protocol = PROTOCOL_UDP, .domain = AF_INET, .port = 80 }, NULL).error);
+			cr_expect(n > 10 || judge(&port, CALL_BIND, &(struct holder){ .protocol = PROTOCOL_UDP, .domain = AF_INET, .port = PORT }, NULL).error);
 		}
 		cr_expect_eq(bind_at(&port, udp("0.0.0.0", 0)), cases[i].expected, "%s", cases[i].name);
 		cr_expect_eq(bind_at(&port, udp("0.0.0.0", 0)), INUSE, "%s", cases[i].name);
@@ -572,7 +469,7 @@ Test(linux_1_2, port_wide)
 	port.holders[0].state = STATE_LISTENING;
 	cr_expect_str_eq(rule_at(&port, tcp("127.0.0.1", R)), "conflict/same-address-listens");
 	cr_expect_str_eq(rule_at(&port, tcp("127.0.0.2", R)), "ok/reuseaddr");
-	cr_expect_eq(judge(&port, CALL_BIND, &(struct holder){ .domain = AF_INET, .port = 81 }, NULL).error, OK);
+	cr_expect_eq(judge(&port, CALL_BIND, &(struct holder){ .domain = AF_INET, .port = PORT + 1 }, NULL).error, OK);
 	bind_at(&datagrams, udp("127.0.0.1", 0));
 	cr_expect_eq(bind_at(&datagrams, udp("127.0.0.2", 0)), INUSE);
 	cr_expect_eq(bind_at(&datagrams, udp("0.0.0.0", R)), OK);

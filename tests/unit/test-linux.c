@@ -3,115 +3,22 @@
  * The Linux rules, case by case.  Answers are those of a running 6.18.44 unless a case names a source;
  * tests/fuzz-model compares the same rules with the running kernel.
  */
-#include "shim/rules/rules.h"
+#include "tests/unit/judge.h"
 
-#include <arpa/inet.h>
-#include <criterion/criterion.h>
-#include <errno.h>
-#include <string.h>
-
-#define R OPTION_REUSEADDR
-#define RP OPTION_REUSEPORT
-#define ROOM 16
-
-/* The sockets of one port, in the order of their binds, and what the port remembers. */
-struct port {
-	struct holder holders[ROOM];
-	unsigned count;
-	struct memory memory;
-	struct holder source;
-};
-
-static struct holder named(enum protocol protocol, const char *address, uint32_t options)
-{
-	struct holder holder = { .protocol = protocol, .port = 80, .options = options, .state = STATE_BOUND };
-
-	holder.domain = strchr(address, ':') ? AF_INET6 : AF_INET;
-	cr_assert_eq(inet_pton(holder.domain, address, holder.address), 1);
-	return holder;
-}
-
-static struct holder tcp(const char *address, uint32_t options)
-{
-	return named(PROTOCOL_TCP, address, options);
-}
-
-static struct holder udp(const char *address, uint32_t options)
-{
-	return named(PROTOCOL_UDP, address, options);
-}
-
-static struct holder in_state(struct holder holder, enum state state)
-{
-	holder.state = state;
-	return holder;
-}
-
-static struct holder of_user(struct holder holder, uint32_t uid)
-{
-	holder.uid = uid;
-	return holder;
-}
-
-/* Judges against all holders but `self`, forwards and backwards: the order of asking must not matter. */
-static struct verdict judge(struct port *port, enum call call, const struct holder *claim, const struct holder *self)
-{
-	struct verdict verdict[2];
-
-	for (int backwards = 0; backwards < 2; backwards++) {
-		struct judgement judgement;
-
-		judge_begin(&judgement, profile_find("linux-6.18"), call, claim, &port->memory);
-		for (unsigned i = 0; i < port->count; i++) {
-			const struct holder *holder = &port->holders[backwards ? port->count - 1 - i : i];
-
-			if (holder != self)
-				judge_holder(&judgement, holder);
-		}
-		judge_end(&judgement, &verdict[backwards]);
-	}
-	cr_assert_eq(verdict[0].rule, verdict[1].rule);
-	cr_assert_eq(verdict[0].error, verdict[1].error);
-	cr_assert_eq(verdict[0].holder.order, verdict[1].holder.order);
-	return verdict[0];
-}
-
-static void remember(struct port *port, const struct holder *claim, const struct verdict *verdict)
-{
-	if (verdict->memory == MEMORY_KEEP)
-		return;
-	port->source = *claim;
-	port->memory = (struct memory){ 0, NULL };
-	if (verdict->memory == MEMORY_CLAIM)
-		port->memory = (struct memory){ verdict->memory_flags, &port->source };
-}
+#define LINUX .profile = profile_of("linux-6.18")
 
 static const char *bind_at(struct port *port, struct holder claim)
 {
-	struct verdict verdict = judge(port, CALL_BIND, &claim, NULL);
+	struct verdict verdict = judge_bind(port, claim);
 
 	cr_assert(verdict.error == 0 || verdict.error == EADDRINUSE);
 	cr_assert_eq(verdict.error != 0, verdict.blamed);
-	if (!verdict.error) {
-		claim.order = port->count + 1;
-		if (claim.protocol == PROTOCOL_UDP && claim.domain == AF_INET6 && (claim.options & RP))
-			claim.options |= OPTION_TAIL;
-		port->holders[port->count++] = claim;
-		remember(port, &claim, &verdict);
-	}
 	return verdict.rule->id;
 }
 
 static const char *listen_at(struct port *port, unsigned which)
 {
-	struct holder claim = in_state(port->holders[which], STATE_LISTENING);
-	struct verdict verdict = judge(port, CALL_LISTEN, &claim, &port->holders[which]);
-
-	if (!verdict.error) {
-		port->holders[which].state = STATE_LISTENING;
-		remember(port, &claim, &verdict);
-	}
-	return verdict.rule->id;
+	return judge_listen(port, which).rule->id;
 }
 
 /* ---- addresses ---- */
@@ -164,7 +71,7 @@ Test(linux_addresses, devices)
  * a wildcard meets it, the address itself asks another chain (net/ipv6/tcp_ipv6.c tcp_v6_syn_recv_sock()). */
 Test(linux_addresses, child_of_dual_stack_listener)
 {
-	struct port port = { .holders = { in_state(tcp("::1", 0), STATE_CONNECTED) }, .count = 1 };
+	struct port port = { LINUX, .holders = { in_state(tcp("::1", 0), STATE_CONNECTED) }, .count = 1 };
 
 	cr_expect_str_eq(bind_at(&port, tcp("127.0.0.1", 0)), "ok/free");
 	port.count = 1;
@@ -183,7 +90,7 @@ Test(linux_tcp, pairs)
 	for (unsigned bits = 0; bits < 64; bits++) {
 		uint32_t first = bits & 3, second = bits >> 2 & 3;
 		bool listens = bits & 16, other = bits & 32;
-		struct port port = { .count = 1 };
+		struct port port = { LINUX, .count = 1 };
 		bool shares = (first & second & R && !listens) || (first & second & RP && !other);
 
 		port.holders[0] = in_state(tcp("127.0.0.1", first), listens ? STATE_LISTENING : STATE_BOUND);
@@ -193,7 +100,7 @@ Test(linux_tcp, pairs)
 
 Test(linux_tcp, reasons)
 {
-	struct port port = { .holders = { in_state(tcp("0.0.0.0", R), STATE_LISTENING) }, .count = 1 };
+	struct port port = { LINUX, .holders = { in_state(tcp("0.0.0.0", R), STATE_LISTENING) }, .count = 1 };
 
 	cr_expect_str_eq(bind_at(&port, tcp("127.0.0.1", R)), "conflict/holder-listens");
 	port.holders[0] = tcp("0.0.0.0", 0);
@@ -208,7 +115,7 @@ Test(linux_tcp, reasons)
 /* A listener is named before others, and the later of two. */
 Test(linux_tcp, blame)
 {
-	struct port port = { .holders = { tcp("127.0.0.1", 0), in_state(tcp("127.0.0.2", 0), STATE_LISTENING), tcp("127.0.0.3", 0) }, .count = 3 };
+	struct port port = { LINUX, .holders = { tcp("127.0.0.1", 0), in_state(tcp("127.0.0.2", 0), STATE_LISTENING), tcp("127.0.0.3", 0) }, .count = 3 };
 	struct holder claim = tcp("0.0.0.0", 0);
 
 	for (unsigned i = 0; i < 3; i++)
@@ -220,9 +127,9 @@ Test(linux_tcp, blame)
 
 Test(linux_tcp, other_ports_and_protocols)
 {
-	struct port port = { .holders = { tcp("0.0.0.0", 0), udp("0.0.0.0", 0) }, .count = 2 };
+	struct port port = { LINUX, .holders = { tcp("0.0.0.0", 0), udp("0.0.0.0", 0) }, .count = 2 };
 
-	port.holders[0].port = 81;
+	port.holders[0].port++;
 	cr_expect_str_eq(bind_at(&port, tcp("0.0.0.0", 0)), "ok/free");
 }
 
@@ -230,7 +137,7 @@ Test(linux_tcp, other_ports_and_protocols)
 
 Test(linux_listen, first_of_two_wins)
 {
-	struct port port = { .count = 0 };
+	struct port port = port_of("linux-6.18");
 
 	bind_at(&port, tcp("127.0.0.1", R));
 	bind_at(&port, tcp("127.0.0.1", R));
@@ -240,7 +147,7 @@ Test(linux_listen, first_of_two_wins)
 
 Test(linux_listen, reuseport)
 {
-	struct port port = { .count = 0 };
+	struct port port = port_of("linux-6.18");
 
 	bind_at(&port, tcp("127.0.0.1", RP));
 	bind_at(&port, tcp("127.0.0.1", RP));
@@ -252,7 +159,7 @@ Test(linux_listen, reuseport)
 
 Test(linux_memory, reuseaddr_is_never_remembered)
 {
-	struct port port = { .count = 0 };
+	struct port port = port_of("linux-6.18");
 
 	bind_at(&port, tcp("127.0.0.1", R));
 	port.holders[0].options = 0;
@@ -261,7 +168,7 @@ Test(linux_memory, reuseaddr_is_never_remembered)
 
 Test(linux_memory, reuseport_is_remembered_for_the_address)
 {
-	struct port port = { .count = 0 };
+	struct port port = port_of("linux-6.18");
 
 	bind_at(&port, tcp("127.0.0.1", RP));
 	port.holders[0].options = 0;
@@ -273,7 +180,7 @@ Test(linux_memory, reuseport_is_remembered_for_the_address)
 
 Test(linux_memory, wildcard_covers_an_address)
 {
-	struct port port = { .count = 0 };
+	struct port port = port_of("linux-6.18");
 
 	bind_at(&port, tcp("0.0.0.0", RP));
 	port.holders[0].options = 0;
@@ -284,7 +191,7 @@ Test(linux_memory, wildcard_covers_an_address)
 
 Test(linux_memory, a_bind_without_reuseport_ends_it)
 {
-	struct port port = { .count = 0 };
+	struct port port = port_of("linux-6.18");
 
 	bind_at(&port, tcp("127.0.0.1", RP));
 	bind_at(&port, tcp("127.0.0.2", 0));
@@ -294,7 +201,7 @@ Test(linux_memory, a_bind_without_reuseport_ends_it)
 
 Test(linux_memory, options_set_late)
 {
-	struct port port = { .count = 0 };
+	struct port port = port_of("linux-6.18");
 
 	bind_at(&port, tcp("127.0.0.1", 0));
 	port.holders[0].options = R;
@@ -308,20 +215,20 @@ Test(linux_memory, options_set_late)
 
 Test(linux_memory, listen_after_an_option_was_cleared)
 {
-	struct port port = { .count = 0 };
+	struct port port = port_of("linux-6.18");
 
 	bind_at(&port, tcp("127.0.0.1", R));
 	bind_at(&port, tcp("127.0.0.1", R));
 	port.holders[0].options = 0;
 	cr_expect_str_eq(listen_at(&port, 0), "listen/no-reuseaddr");
 
-	port = (struct port){ .count = 0 };
+	port = port_of("linux-6.18");
 	bind_at(&port, tcp("127.0.0.1", RP));
 	bind_at(&port, tcp("127.0.0.1", RP));
 	port.holders[1].options = 0;
 	cr_expect_str_eq(listen_at(&port, 0), "ok/reuseport-remembered");
 
-	port = (struct port){ .count = 0 };
+	port = port_of("linux-6.18");
 	bind_at(&port, tcp("127.0.0.1", RP));
 	bind_at(&port, tcp("127.0.0.1", RP));
 	port.holders[0].options = 0;
@@ -331,7 +238,7 @@ Test(linux_memory, listen_after_an_option_was_cleared)
 /* tools/testing/selftests/net/reuseaddr_conflict.c, 6.18 */
 Test(linux_memory, reuseaddr_conflict)
 {
-	struct port port = { .count = 0 };
+	struct port port = port_of("linux-6.18");
 
 	bind_at(&port, tcp("127.0.0.1", R));
 	listen_at(&port, 0);
@@ -343,7 +250,7 @@ Test(linux_memory, reuseaddr_conflict)
 
 static const char *after_close(uint32_t listener, struct holder claim)
 {
-	struct port port = { .holders = { in_state(tcp("127.0.0.1", listener), STATE_TIME_WAIT) }, .count = 1 };
+	struct port port = { LINUX, .holders = { in_state(tcp("127.0.0.1", listener), STATE_TIME_WAIT) }, .count = 1 };
 
 	return bind_at(&port, claim);
 }
@@ -363,7 +270,7 @@ Test(linux_time_wait, options_of_the_closed_socket)
 
 Test(linux_time_wait, listen_over_a_remnant)
 {
-	struct port port = { .holders = { in_state(tcp("127.0.0.1", R), STATE_TIME_WAIT) }, .count = 1 };
+	struct port port = { LINUX, .holders = { in_state(tcp("127.0.0.1", R), STATE_TIME_WAIT) }, .count = 1 };
 
 	bind_at(&port, tcp("0.0.0.0", R));
 	cr_expect_str_eq(listen_at(&port, 1), "ok/reuseaddr");
@@ -371,7 +278,7 @@ Test(linux_time_wait, listen_over_a_remnant)
 
 Test(linux_time_wait, live_child)
 {
-	struct port port = { .holders = { in_state(tcp("127.0.0.1", R), STATE_CONNECTED) }, .count = 1 };
+	struct port port = { LINUX, .holders = { in_state(tcp("127.0.0.1", R), STATE_CONNECTED) }, .count = 1 };
 
 	cr_expect_str_eq(bind_at(&port, tcp("0.0.0.0", 0)), "conflict/no-reuseaddr");
 	cr_expect_str_eq(bind_at(&port, of_user(tcp("0.0.0.0", R), 7)), "ok/reuseaddr");
@@ -384,7 +291,7 @@ Test(linux_udp, needs_an_option_on_both)
 	for (unsigned bits = 0; bits < 32; bits++) {
 		uint32_t first = bits & 3, second = bits >> 2 & 3;
 		bool other = bits & 16;
-		struct port port = { .holders = { udp("127.0.0.1", first) }, .count = 1 };
+		struct port port = { LINUX, .holders = { udp("127.0.0.1", first) }, .count = 1 };
 		bool shares = first & second & R || (first & second & RP && !other);
 
 		cr_expect_eq(!strncmp(bind_at(&port, of_user(udp("0.0.0.0", second), other)), "ok/", 3), shares, "case %u", bits);
@@ -393,7 +300,7 @@ Test(linux_udp, needs_an_option_on_both)
 
 Test(linux_udp, newest_decides)
 {
-	struct port port = { .count = 0 };
+	struct port port = port_of("linux-6.18");
 
 	bind_at(&port, udp("127.0.0.1", 0));
 	bind_at(&port, udp("127.0.0.2", RP));
@@ -407,7 +314,7 @@ Test(linux_udp, newest_decides)
 
 Test(linux_udp, reuseaddr_pairs_are_passed_over)
 {
-	struct port port = { .count = 0 };
+	struct port port = port_of("linux-6.18");
 
 	bind_at(&port, udp("127.0.0.1", 0));
 	bind_at(&port, udp("127.0.0.2", R));
@@ -417,7 +324,7 @@ Test(linux_udp, reuseaddr_pairs_are_passed_over)
 /* include/net/sock.h sk_add_node_rcu(), 6.18 */
 Test(linux_udp, ipv6_with_reuseport_comes_last)
 {
-	struct port port = { .count = 0 };
+	struct port port = port_of("linux-6.18");
 
 	bind_at(&port, udp("127.0.0.1", 0));
 	bind_at(&port, udp("::1", RP));
@@ -433,7 +340,7 @@ Test(linux_udp, ipv6_with_reuseport_comes_last)
 /* udp_lib_get_port(), 6.18: above ten sockets a claim to one address asks two of them. */
 Test(linux_udp, crowded)
 {
-	struct port port = { .count = 0 };
+	struct port port = port_of("linux-6.18");
 
 	bind_at(&port, udp("0.0.0.0", R | RP));
 	bind_at(&port, udp("127.0.0.1", R | RP));

@@ -3,29 +3,12 @@
  * illumos, Windows, Cygwin, lwIP, gVisor, Fuchsia, Zephyr and NuttX: every pair of two sockets with every mixture
  * of options (others-pairs.tsv.xz), and by single questions what the pairs do not reach.
  */
-#include <criterion/criterion.h>
-
-#include <arpa/inet.h>
-#include <errno.h>
-#include <netinet/in.h>
-#include <stdio.h>
-#include <string.h>
+#include "tests/unit/judge.h"
 
 #include <fakebind.h>
-
-#include "shim/rules/rules.h"
-
-#define PORT 20000
+#include <stdio.h>
 
 /* ---- a socket, made as a program makes it ---- */
-
-static const struct profile *of(const char *name)
-{
-	const struct profile *profile = profile_find(name);
-
-	cr_assert_not_null(profile, "no profile %s", name);
-	return profile;
-}
 
 static int option(const struct profile *profile, struct holder *socket, int level, int name, int value)
 {
@@ -71,19 +54,16 @@ static int exclusive(const struct profile *profile, struct holder *socket, int v
 static struct holder fresh(const struct profile *profile, enum protocol protocol, const char *address)
 {
 	static uint64_t order;
-	struct holder socket = {
-		.order = ++order, .port = PORT, .protocol = (uint8_t)protocol, .state = STATE_UNBOUND,
-		.domain = strchr(address, ':') ? AF_INET6 : AF_INET,
-	};
+	struct holder socket = in_state(socket_at(protocol, address, 0), STATE_UNBOUND);
 
+	socket.order = ++order;
 	socket.options = profile->family->fresh(profile, socket.domain, protocol);
-	cr_assert_eq(inet_pton(socket.domain, address, socket.address), 1);
 	return socket;
 }
 
-static struct holder tcp(const char *profile, const char *address)
+static struct holder fresh_tcp(const char *profile, const char *address)
 {
-	return fresh(of(profile), PROTOCOL_TCP, address);
+	return fresh(profile_of(profile), PROTOCOL_TCP, address);
 }
 
 /* ---- questions ---- */
@@ -118,32 +98,23 @@ static struct asked ask(const struct profile *profile, enum call call, const str
 	return ask_length(profile, call, socket, 0, socket->domain == AF_INET ? sizeof(struct sockaddr_in) : sizeof(struct sockaddr_in6));
 }
 
-static struct verdict judge(const struct profile *profile, enum call call, const struct holder *claim, const struct holder *holder)
+static int beside(const struct profile *profile, enum call call, const struct holder *claim, const struct holder *holder)
 {
-	struct judgement judgement;
-	struct verdict verdict;
+	struct asked asked = ask(profile, call, claim);
+	struct verdict verdict = asked.final ? asked.verdict : judge_pair(profile, call, claim, holder);
 
-	judge_begin(&judgement, profile, call, claim, NULL);
-	if (holder)
-		judge_holder(&judgement, holder);
-	judge_end(&judgement, &verdict);
-	cr_assert_not_null(verdict.rule);
-	cr_assert(verdict.error == 0 || verdict.blamed);
-	return verdict;
+	cr_assert(asked.final || !verdict.error || verdict.blamed);
+	return verdict.error;
 }
 
 static int bind_beside(const struct profile *profile, const struct holder *claim, const struct holder *holder)
 {
-	struct asked asked = ask(profile, CALL_BIND, claim);
-
-	return asked.final ? asked.verdict.error : judge(profile, CALL_BIND, claim, holder).error;
+	return beside(profile, CALL_BIND, claim, holder);
 }
 
 static int listen_beside(const struct profile *profile, const struct holder *claim, const struct holder *holder)
 {
-	struct asked asked = ask(profile, CALL_LISTEN, claim);
-
-	return asked.final ? asked.verdict.error : judge(profile, CALL_LISTEN, claim, holder).error;
+	return beside(profile, CALL_LISTEN, claim, holder);
 }
 
 /* ---- all pairs ---- */
@@ -173,7 +144,7 @@ static struct holder made(const struct profile *profile, const struct pair *pair
 
 static bool pair_holds(const struct pair *pair)
 {
-	const struct profile *profile = of(pair->system);
+	const struct profile *profile = profile_of(pair->system);
 	struct holder a = made(profile, pair, pair->a, pair->a_reuseaddr, pair->a_reuseport, pair->a_exclusive);
 	struct holder b = made(profile, pair, pair->b, pair->b_reuseaddr, pair->b_reuseport, pair->b_exclusive);
 	int error;
@@ -224,15 +195,15 @@ Test(others, names)
 	};
 
 	for (size_t i = 0; i < sizeof known / sizeof *known; i++) {
-		cr_expect_eq(of(known[i].name), of(known[i].same));
-		cr_expect_eq(of(known[i].name)->tier, known[i].tier, "%s", known[i].name);
-		cr_expect_eq(of(known[i].name)->trait[trait_host], host_permissive);
+		cr_expect_eq(profile_of(known[i].name), profile_of(known[i].same));
+		cr_expect_eq(profile_of(known[i].name)->tier, known[i].tier, "%s", known[i].name);
+		cr_expect_eq(profile_of(known[i].name)->trait[trait_host], host_permissive);
 	}
 }
 
 static void expect_ports(const char *name, uint16_t first, uint16_t last)
 {
-	const struct profile *profile = of(name);
+	const struct profile *profile = profile_of(name);
 	struct holder claim = fresh(profile, PROTOCOL_UDP, "127.0.0.1");
 	uint32_t count = last - first + 1u;
 	uint16_t lowest = 65535, highest = 0;
@@ -261,7 +232,7 @@ Test(others, automatic_ports)
 
 static int no_port(const char *name, enum call call, enum protocol protocol)
 {
-	struct question question = { .call = call, .profile = of(name), .protocol = (uint8_t)protocol };
+	struct question question = { .call = call, .profile = profile_of(name), .protocol = (uint8_t)protocol };
 	struct verdict verdict = { .error = 0 };
 
 	question.profile->family->event(&question, EVENT_NO_PORT, &verdict);
@@ -283,8 +254,8 @@ Test(others, no_port_left)
 
 Test(illumos, option_values)
 {
-	const struct profile *profile = of("illumos");
-	struct holder a = tcp("illumos", "0.0.0.0");
+	const struct profile *profile = profile_of("illumos");
+	struct holder a = fresh_tcp("illumos", "0.0.0.0");
 
 	cr_expect_eq(reuseaddr(profile, &a, 7), 0);
 	cr_expect_eq(shown(profile, &a, SOL_SOCKET, SO_REUSEADDR), 4);
@@ -298,8 +269,8 @@ Test(illumos, option_values)
 /* TCP: EINVAL for a second bind comes first; UDP: address and privilege come before it. */
 Test(illumos, order_of_checks)
 {
-	const struct profile *profile = of("illumos");
-	struct holder a = tcp("illumos", "203.0.113.7");
+	const struct profile *profile = profile_of("illumos");
+	struct holder a = fresh_tcp("illumos", "203.0.113.7");
 	struct holder b = fresh(profile, PROTOCOL_UDP, "203.0.113.7");
 
 	a.state = b.state = STATE_BOUND;
@@ -315,8 +286,8 @@ Test(illumos, order_of_checks)
 
 Test(illumos, families_meet_only_exclusively)
 {
-	const struct profile *profile = of("illumos");
-	struct holder a = tcp("illumos", "::"), b = tcp("illumos", "0.0.0.0");
+	const struct profile *profile = profile_of("illumos");
+	struct holder a = fresh_tcp("illumos", "::"), b = fresh_tcp("illumos", "0.0.0.0");
 
 	a.state = STATE_LISTENING;
 	cr_expect_eq(bind_beside(profile, &b, &a), 0);
@@ -328,8 +299,8 @@ Test(illumos, families_meet_only_exclusively)
 
 Test(illumos, time_wait_and_children)
 {
-	const struct profile *profile = of("illumos");
-	struct holder a = tcp("illumos", "127.0.0.1"), b = tcp("illumos", "0.0.0.0");
+	const struct profile *profile = profile_of("illumos");
+	struct holder a = fresh_tcp("illumos", "127.0.0.1"), b = fresh_tcp("illumos", "0.0.0.0");
 
 	exclusive(profile, &a, 1);
 	cr_expect_eq(profile->family->inherited(profile, a.options) & OPTION_EXCLUSIVE, 0);
@@ -341,8 +312,8 @@ Test(illumos, time_wait_and_children)
 
 Test(illumos, exclusive_by_default)
 {
-	struct profile profile = *of("illumos");
-	struct holder a = tcp("illumos", "0.0.0.0"), b = tcp("illumos", "127.0.0.1");
+	struct profile profile = *profile_of("illumos");
+	struct holder a = fresh_tcp("illumos", "0.0.0.0"), b = fresh_tcp("illumos", "127.0.0.1");
 
 	profile.trait[trait_exclusive_default] = exclusive_default_always;
 	a.state = STATE_BOUND;
@@ -357,8 +328,8 @@ Test(illumos, exclusive_by_default)
 
 Test(windows, reuse_and_exclusive)
 {
-	const struct profile *profile = of("windows");
-	struct holder a = tcp("windows", "0.0.0.0"), b = tcp("windows", "0.0.0.0");
+	const struct profile *profile = profile_of("windows");
+	struct holder a = fresh_tcp("windows", "0.0.0.0"), b = fresh_tcp("windows", "0.0.0.0");
 
 	reuseaddr(profile, &a, 1);
 	cr_expect_eq(exclusive(profile, &a, 1), EINVAL);
@@ -371,8 +342,8 @@ Test(windows, reuse_and_exclusive)
 
 static int windows_dual(const char *a_address, bool a_exclusive, const char *b_address, bool b_exclusive)
 {
-	const struct profile *profile = of("windows");
-	struct holder a = tcp("windows", a_address), b = tcp("windows", b_address);
+	const struct profile *profile = profile_of("windows");
+	struct holder a = fresh_tcp("windows", a_address), b = fresh_tcp("windows", b_address);
 
 	a.options &= ~OPTION_V6ONLY;
 	b.options &= ~OPTION_V6ONLY;
@@ -385,7 +356,7 @@ static int windows_dual(const char *a_address, bool a_exclusive, const char *b_a
 /* What test_reuseaddr asserts with IPV6_V6ONLY off. */
 Test(windows, dual_stack)
 {
-	cr_expect_neq(of("windows")->family->fresh(of("windows"), AF_INET6, PROTOCOL_TCP) & OPTION_V6ONLY, 0);
+	cr_expect_neq(profile_of("windows")->family->fresh(profile_of("windows"), AF_INET6, PROTOCOL_TCP) & OPTION_V6ONLY, 0);
 	cr_expect_eq(windows_dual("::", false, "0.0.0.0", false), 0);
 	cr_expect_eq(windows_dual("::", false, "0.0.0.0", true), 0);
 	cr_expect_eq(windows_dual("::", true, "0.0.0.0", false), EACCES);
@@ -397,15 +368,15 @@ Test(windows, dual_stack)
 
 Test(windows, accounts)
 {
-	const struct profile *profile = of("windows");
-	struct holder a = tcp("windows", "0.0.0.0"), b = tcp("windows", "127.0.0.1");
+	const struct profile *profile = profile_of("windows");
+	struct holder a = fresh_tcp("windows", "0.0.0.0"), b = fresh_tcp("windows", "127.0.0.1");
 
 	a.state = STATE_BOUND;
 	b.uid = 1000;
 	cr_expect_eq(bind_beside(profile, &b, &a), EACCES);
 	reuseaddr(profile, &b, 1);
 	cr_expect_eq(bind_beside(profile, &b, &a), EACCES);
-	a = tcp("windows", "0.0.0.0");
+	a = fresh_tcp("windows", "0.0.0.0");
 	reuseaddr(profile, &a, 1);
 	a.state = STATE_BOUND;
 	cr_expect_eq(bind_beside(profile, &b, &a), 0);
@@ -415,8 +386,8 @@ Test(windows, accounts)
 
 Test(windows, options_count_as_they_were_at_the_bind)
 {
-	const struct profile *profile = of("windows");
-	struct holder a = tcp("windows", "127.0.0.1"), b = tcp("windows", "127.0.0.1");
+	const struct profile *profile = profile_of("windows");
+	struct holder a = fresh_tcp("windows", "127.0.0.1"), b = fresh_tcp("windows", "127.0.0.1");
 
 	a.state = STATE_BOUND;
 	reuseaddr(profile, &a, 1);
@@ -427,8 +398,8 @@ Test(windows, options_count_as_they_were_at_the_bind)
 
 Test(windows, time_wait_and_children)
 {
-	struct profile profile = *of("windows");
-	struct holder a = tcp("windows", "127.0.0.1"), b = tcp("windows", "127.0.0.1");
+	struct profile profile = *profile_of("windows");
+	struct holder a = fresh_tcp("windows", "127.0.0.1"), b = fresh_tcp("windows", "127.0.0.1");
 
 	a.state = STATE_TIME_WAIT;
 	cr_expect_eq(bind_beside(&profile, &b, &a), 0);
@@ -442,23 +413,23 @@ Test(windows, time_wait_and_children)
 
 Test(windows, listen)
 {
-	struct holder a = tcp("windows", "0.0.0.0");
+	struct holder a = fresh_tcp("windows", "0.0.0.0");
 
-	cr_expect_eq(ask(of("windows"), CALL_LISTEN, &a).verdict.error, EINVAL);
-	cr_expect_not(ask(of("cygwin"), CALL_LISTEN, &a).final);
+	cr_expect_eq(ask(profile_of("windows"), CALL_LISTEN, &a).verdict.error, EINVAL);
+	cr_expect_not(ask(profile_of("cygwin"), CALL_LISTEN, &a).final);
 	a.state = STATE_CONNECTED;
-	cr_expect_eq(ask(of("windows"), CALL_LISTEN, &a).verdict.error, EISCONN);
+	cr_expect_eq(ask(profile_of("windows"), CALL_LISTEN, &a).verdict.error, EISCONN);
 	a.state = STATE_BOUND;
-	cr_expect_eq(ask_length(of("windows"), CALL_BIND, &a, 0, 8).verdict.error, EFAULT);
-	cr_expect_eq(ask(of("windows"), CALL_BIND, &a).verdict.error, EINVAL);
+	cr_expect_eq(ask_length(profile_of("windows"), CALL_BIND, &a, 0, 8).verdict.error, EFAULT);
+	cr_expect_eq(ask(profile_of("windows"), CALL_BIND, &a).verdict.error, EINVAL);
 }
 
 /* ---- lwIP: src/core/tcp.c, src/api/sockets.c ---- */
 
 Test(lwip, arguments)
 {
-	const struct profile *profile = of("lwip");
-	struct holder a = tcp("lwip", "203.0.113.7"), b = tcp("lwip", "::1");
+	const struct profile *profile = profile_of("lwip");
+	struct holder a = fresh_tcp("lwip", "203.0.113.7"), b = fresh_tcp("lwip", "::1");
 
 	cr_expect_not(ask(profile, CALL_BIND, &a).final, "no address is foreign");
 	cr_expect_eq(ask_length(profile, CALL_BIND, &a, 0, 8).verdict.error, EIO);
@@ -466,13 +437,13 @@ Test(lwip, arguments)
 	cr_expect_eq(ask_length(profile, CALL_BIND, &b, 0, 16).verdict.error, 0);
 	cr_expect_eq(reuseaddr(profile, &a, 1), 0);
 	cr_expect_eq(shown(profile, &a, SOL_SOCKET, SO_REUSEADDR), 4);
-	cr_expect_eq(reuseaddr(of("lwip-noreuse"), &a, 1), ENOPROTOOPT);
+	cr_expect_eq(reuseaddr(profile_of("lwip-noreuse"), &a, 1), ENOPROTOOPT);
 }
 
 Test(lwip, unbound_listener_and_shutdown)
 {
-	const struct profile *profile = of("lwip");
-	struct holder a = tcp("lwip", "0.0.0.0");
+	const struct profile *profile = profile_of("lwip");
+	struct holder a = fresh_tcp("lwip", "0.0.0.0");
 	struct asked asked = ask(profile, CALL_LISTEN, &a);
 
 	cr_expect(asked.final && asked.verdict.error == 0 && asked.verdict.flags == VERDICT_LISTENS);
@@ -483,8 +454,8 @@ Test(lwip, unbound_listener_and_shutdown)
 
 Test(lwip, second_bind_meets_itself)
 {
-	const struct profile *profile = of("lwip");
-	struct holder a = tcp("lwip", "127.0.0.1");
+	const struct profile *profile = profile_of("lwip");
+	struct holder a = fresh_tcp("lwip", "127.0.0.1");
 
 	a.state = STATE_BOUND;
 	cr_expect_eq(ask(profile, CALL_BIND, &a).verdict.error, EADDRINUSE);
@@ -497,8 +468,8 @@ Test(lwip, second_bind_meets_itself)
 
 Test(lwip, last_port)
 {
-	const struct profile *profile = of("lwip");
-	struct holder a = tcp("lwip", "0.0.0.0");
+	const struct profile *profile = profile_of("lwip");
+	struct holder a = fresh_tcp("lwip", "0.0.0.0");
 
 	for (uint32_t i = 0; i < 16384; i++)
 		cr_assert_neq(profile->family->port(profile, CALL_BIND, &a, 0, i), 65535);
@@ -506,14 +477,14 @@ Test(lwip, last_port)
 
 Test(lwip, time_wait_asks_the_new_socket_only)
 {
-	const struct profile *profile = of("lwip");
-	struct holder a = tcp("lwip", "127.0.0.1"), b = tcp("lwip", "127.0.0.1");
+	const struct profile *profile = profile_of("lwip");
+	struct holder a = fresh_tcp("lwip", "127.0.0.1"), b = fresh_tcp("lwip", "127.0.0.1");
 
 	a.state = STATE_TIME_WAIT;
 	cr_expect_eq(bind_beside(profile, &b, &a), EADDRINUSE);
 	reuseaddr(profile, &b, 1);
 	cr_expect_eq(bind_beside(profile, &b, &a), 0);
-	cr_expect_eq(bind_beside(of("lwip-noreuse"), &b, &a), EADDRINUSE);
+	cr_expect_eq(bind_beside(profile_of("lwip-noreuse"), &b, &a), EADDRINUSE);
 	a.state = STATE_CONNECTED;
 	cr_expect_eq(bind_beside(profile, &b, &a), EADDRINUSE);
 }
@@ -522,15 +493,15 @@ Test(lwip, time_wait_asks_the_new_socket_only)
 
 Test(gvisor, options_count_as_they_were_at_the_bind)
 {
-	const struct profile *profile = of("gvisor-2022");
-	struct holder a = tcp("gvisor-2022", "0.0.0.0"), b = tcp("gvisor-2022", "127.0.0.1");
+	const struct profile *profile = profile_of("gvisor-2022");
+	struct holder a = fresh_tcp("gvisor-2022", "0.0.0.0"), b = fresh_tcp("gvisor-2022", "127.0.0.1");
 
 	a.state = STATE_BOUND;
 	reuseaddr(profile, &a, 1);
 	reuseaddr(profile, &b, 1);
 	cr_expect_eq(shown(profile, &a, SOL_SOCKET, SO_REUSEADDR), 1);
 	cr_expect_eq(bind_beside(profile, &b, &a), EADDRINUSE);
-	a = tcp("gvisor-2022", "0.0.0.0");
+	a = fresh_tcp("gvisor-2022", "0.0.0.0");
 	reuseaddr(profile, &a, 1);
 	a.state = STATE_LISTENING;
 	reuseaddr(profile, &a, 0);
@@ -540,8 +511,8 @@ Test(gvisor, options_count_as_they_were_at_the_bind)
 
 Test(gvisor, children)
 {
-	const struct profile *profile = of("gvisor-2022");
-	struct holder a = tcp("gvisor-2022", "127.0.0.1"), b = tcp("gvisor-2022", "127.0.0.1");
+	const struct profile *profile = profile_of("gvisor-2022");
+	struct holder a = fresh_tcp("gvisor-2022", "127.0.0.1"), b = fresh_tcp("gvisor-2022", "127.0.0.1");
 
 	reuseaddr(profile, &a, 1);
 	a.options = profile->family->inherited(profile, a.options) | OPTION_CHILD;
@@ -550,7 +521,7 @@ Test(gvisor, children)
 	cr_expect_eq(bind_beside(profile, &b, &a), EADDRINUSE);
 	option(profile, &b, SOL_SOCKET, SO_REUSEPORT, 1);
 	cr_expect_eq(bind_beside(profile, &b, &a), 0, "its own SO_REUSEPORT is not asked for");
-	b = tcp("gvisor-2022", "0.0.0.0");
+	b = fresh_tcp("gvisor-2022", "0.0.0.0");
 	reuseaddr(profile, &b, 1);
 	cr_expect_eq(bind_beside(profile, &b, &a), 0);
 }
@@ -558,7 +529,7 @@ Test(gvisor, children)
 /* A TCP client that did not bind holds its port for its peer; a UDP one for everybody. */
 Test(gvisor, clients)
 {
-	const struct profile *profile = of("gvisor-2022");
+	const struct profile *profile = profile_of("gvisor-2022");
 
 	for (enum protocol protocol = PROTOCOL_TCP; protocol <= PROTOCOL_UDP; protocol++) {
 		struct holder a = fresh(profile, protocol, "127.0.0.1"), b = fresh(profile, protocol, "127.0.0.1");
@@ -573,8 +544,8 @@ Test(gvisor, clients)
 /* A socket that was bound to the wildcard keeps that reserved when it connects. */
 Test(gvisor, reservation_stays_a_wildcard)
 {
-	const struct profile *profile = of("gvisor-2022");
-	struct holder a = tcp("gvisor-2022", "0.0.0.0"), b = tcp("gvisor-2022", "127.0.0.2"), connected = tcp("gvisor-2022", "127.0.0.1");
+	const struct profile *profile = profile_of("gvisor-2022");
+	struct holder a = fresh_tcp("gvisor-2022", "0.0.0.0"), b = fresh_tcp("gvisor-2022", "127.0.0.2"), connected = fresh_tcp("gvisor-2022", "127.0.0.1");
 
 	connected.options = profile->family->bound(profile, &a, 0);
 	connected.state = STATE_CONNECTED;
@@ -585,27 +556,27 @@ Test(gvisor, reservation_stays_a_wildcard)
 
 Test(gvisor, failures_leave_traces)
 {
-	const struct profile *profile = of("gvisor-2022");
-	struct holder a = tcp("gvisor-2022", "127.0.0.1"), b = tcp("gvisor-2022", "127.0.0.1");
+	const struct profile *profile = profile_of("gvisor-2022");
+	struct holder a = fresh_tcp("gvisor-2022", "127.0.0.1"), b = fresh_tcp("gvisor-2022", "127.0.0.1");
 
 	a.state = STATE_BOUND;
-	cr_expect_eq(judge(profile, CALL_BIND, &b, &a).flags, VERDICT_NAMES);
+	cr_expect_eq(judge_pair(profile, CALL_BIND, &b, &a).flags, VERDICT_NAMES);
 	a.state = STATE_LISTENING;
 	b.state = STATE_BOUND;
-	cr_expect_eq(judge(profile, CALL_LISTEN, &b, &a).flags, VERDICT_KILLS);
+	cr_expect_eq(judge_pair(profile, CALL_LISTEN, &b, &a).flags, VERDICT_KILLS);
 	b.state = STATE_DEAD;
 	cr_expect_eq(ask(profile, CALL_LISTEN, &b).verdict.error, EINVAL);
 }
 
 Test(gvisor, errors_by_year)
 {
-	struct question question = { .call = CALL_CONNECT, .profile = of("gvisor-2022") };
+	struct question question = { .call = CALL_CONNECT, .profile = profile_of("gvisor-2022") };
 	struct verdict verdict = { .error = 0 };
-	struct holder a = tcp("gvisor-2022", "::ffff:127.0.0.1");
+	struct holder a = fresh_tcp("gvisor-2022", "::ffff:127.0.0.1");
 
 	question.profile->family->event(&question, EVENT_TUPLE_TAKEN, &verdict);
 	cr_expect_eq(verdict.error, EADDRINUSE);
-	question.profile = of("gvisor");
+	question.profile = profile_of("gvisor");
 	question.profile->family->event(&question, EVENT_TUPLE_TAKEN, &verdict);
 	cr_expect_eq(verdict.error, EADDRNOTAVAIL);
 	option(question.profile, &a, IPPROTO_IPV6, IPV6_V6ONLY, 1);
@@ -617,8 +588,8 @@ Test(gvisor, errors_by_year)
 /* core/tcp/src/socket.rs: a listener below is no obstacle to bind(), one above is. */
 Test(fuchsia, asymmetry)
 {
-	const struct profile *profile = of("fuchsia");
-	struct holder wild = tcp("fuchsia", "0.0.0.0"), one = tcp("fuchsia", "127.0.0.1");
+	const struct profile *profile = profile_of("fuchsia");
+	struct holder wild = fresh_tcp("fuchsia", "0.0.0.0"), one = fresh_tcp("fuchsia", "127.0.0.1");
 
 	reuseaddr(profile, &wild, 1);
 	reuseaddr(profile, &one, 1);
@@ -634,13 +605,13 @@ Test(fuchsia, asymmetry)
 
 Test(zephyr, refusals)
 {
-	const struct profile *profile = of("zephyr");
-	struct holder a = tcp("zephyr", "203.0.113.7"), b = tcp("zephyr", "127.0.0.1");
+	const struct profile *profile = profile_of("zephyr");
+	struct holder a = fresh_tcp("zephyr", "203.0.113.7"), b = fresh_tcp("zephyr", "127.0.0.1");
 
 	cr_expect_eq(ask(profile, CALL_BIND, &a).verdict.error, ENOENT);
 	a.state = STATE_BOUND;
 	cr_expect_eq(ask(profile, CALL_BIND, &a).verdict.error, EISCONN);
-	a = tcp("zephyr", "127.0.0.1");
+	a = fresh_tcp("zephyr", "127.0.0.1");
 	a.state = STATE_TIME_WAIT;
 	cr_expect_eq(bind_beside(profile, &b, &a), EADDRINUSE);
 	reuseaddr(profile, &b, 1);
@@ -649,8 +620,8 @@ Test(zephyr, refusals)
 
 Test(nuttx, tcp_has_no_option)
 {
-	const struct profile *profile = of("nuttx");
-	struct holder a = tcp("nuttx", "127.0.0.1"), b = tcp("nuttx", "127.0.0.1"), wild = tcp("nuttx", "0.0.0.0");
+	const struct profile *profile = profile_of("nuttx");
+	struct holder a = fresh_tcp("nuttx", "127.0.0.1"), b = fresh_tcp("nuttx", "127.0.0.1"), wild = fresh_tcp("nuttx", "0.0.0.0");
 
 	reuseaddr(profile, &a, 1);
 	reuseaddr(profile, &b, 1);

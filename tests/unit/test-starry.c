@@ -1,20 +1,13 @@
 /* SPDX-License-Identifier: MIT */
 /* The Starry family: the whole matrix through a small model of a machine, and what the matrix does not
  * reach by single questions. */
-#include <criterion/criterion.h>
-
-#include <arpa/inet.h>
-#include <errno.h>
-#include <netinet/in.h>
-#include <netinet/tcp.h>
-#include <string.h>
-
-#include "shim/rules/rules.h"
+#include "tests/unit/judge.h"
 #include "tests/unit/matrix.h"
+
+#include <netinet/tcp.h>
 
 #define ROWS 64
 #define EXTRAS 64
-#define PORT 20000
 
 /* ---- a machine: sockets, what outlives them, and what the buckets remember ---- */
 
@@ -81,7 +74,7 @@ static size_t memory_at(const struct machine *m, uint32_t bucket)
 	return i;
 }
 
-static void judge(struct machine *m, enum call call, int name, const struct holder *claim, struct verdict *verdict)
+static void machine_judge(struct machine *m, enum call call, int name, const struct holder *claim, struct verdict *verdict)
 {
 	uint32_t bucket = bucket_of(m, claim);
 	size_t at = memory_at(m, bucket);
@@ -110,7 +103,7 @@ static void judge(struct machine *m, enum call call, int name, const struct hold
 		m->remembered_count = at < m->remembered_count ? at : m->remembered_count;
 }
 
-static void remember(struct machine *m, const struct holder *claim, const struct verdict *verdict)
+static void machine_remember(struct machine *m, const struct holder *claim, const struct verdict *verdict)
 {
 	size_t at = memory_at(m, bucket_of(m, claim));
 
@@ -218,10 +211,10 @@ static int model_bind(void *context, int name, enum matrix_host host, uint16_t o
 	if (!final && host_bind(m, name, host))
 		return host_says(m, CALL_BIND, host_bind(m, name, host));
 	if (!final)
-		judge(m, CALL_BIND, name, &claim, &verdict);
+		machine_judge(m, CALL_BIND, name, &claim, &verdict);
 	if (verdict.error)
 		return verdict.error;
-	remember(m, &claim, &verdict);
+	machine_remember(m, &claim, &verdict);
 	settle(m, name, &claim);
 	return 0;
 }
@@ -242,7 +235,7 @@ static int model_listen(void *context, int name)
 		return host_says(m, CALL_LISTEN, EOPNOTSUPP);
 	if (claim.state == STATE_UNBOUND)
 		claim.port = m->ephemeral++;
-	judge(m, CALL_LISTEN, name, &claim, &verdict);
+	machine_judge(m, CALL_LISTEN, name, &claim, &verdict);
 	if (verdict.error)
 		return verdict.error;
 	m->sockets[name] = claim;
@@ -338,17 +331,9 @@ static size_t matrix(void)
 	return count;
 }
 
-static const struct profile *named(const char *name)
-{
-	const struct profile *profile = profile_find(name);
-
-	cr_assert_not_null(profile, "no profile %s", name);
-	return profile;
-}
-
 static void play_column(const char *name)
 {
-	const struct profile *profile = named(name);
+	const struct profile *profile = profile_of(name);
 	size_t count = matrix();
 
 	for (size_t i = 0; i < count; i++) {
@@ -373,7 +358,7 @@ Test(starry, matrix_without_reboot)
 	size_t count = matrix(), other = 0;
 	struct machine m;
 
-	boot(&m, named("starry"));
+	boot(&m, profile_of("starry"));
 	for (size_t i = 0; i < count; i++) {
 		char answers[MATRIX_ANSWERS];
 		const char *expected = matrix_expected(&rows[i], "starry/no-reboot");
@@ -400,7 +385,7 @@ static struct verdict before(const struct question *question)
 
 static int socket_answer(const char *profile, int domain, int type)
 {
-	struct question question = { .call = CALL_SOCKET, .profile = named(profile), .domain = (uint8_t)domain, .argument = type };
+	struct question question = { .call = CALL_SOCKET, .profile = profile_of(profile), .domain = (uint8_t)domain, .argument = type };
 
 	return before(&question).error;
 }
@@ -425,7 +410,7 @@ Test(starry, socket)
 static int bind_answer(const char *profile, const void *address, uint32_t length, enum state state)
 {
 	struct question question = {
-		.call = CALL_BIND, .profile = named(profile), .domain = AF_INET, .state = (uint8_t)state, .options = OPTION_REUSEADDR,
+		.call = CALL_BIND, .profile = profile_of(profile), .domain = AF_INET, .state = (uint8_t)state, .options = OPTION_REUSEADDR,
 		.address = address, .length = length,
 	};
 
@@ -456,7 +441,7 @@ Test(starry, bind_rewrites)
 {
 	struct sockaddr_in6 given = { .sin6_family = AF_INET6, .sin6_port = htons(PORT) }, *ipv6;
 	struct question question = {
-		.call = CALL_BIND, .profile = named("starry"), .domain = AF_INET, .protocol = PROTOCOL_UDP,
+		.call = CALL_BIND, .profile = profile_of("starry"), .domain = AF_INET, .protocol = PROTOCOL_UDP,
 		.address = (const uint8_t *)&given, .length = sizeof given,
 	};
 	struct sockaddr_storage to;
@@ -485,7 +470,7 @@ Test(starry, bind_ipv6)
 {
 	struct sockaddr_in6 any = { .sin6_family = AF_INET6, .sin6_port = htons(PORT) };
 	struct question question = {
-		.call = CALL_BIND, .profile = named("starry"), .domain = AF_INET6, .protocol = PROTOCOL_TCP,
+		.call = CALL_BIND, .profile = profile_of("starry"), .domain = AF_INET6, .protocol = PROTOCOL_TCP,
 		.address = (const uint8_t *)&any, .length = sizeof any,
 	};
 	struct verdict verdict = before(&question);
@@ -496,7 +481,7 @@ Test(starry, bind_ipv6)
 	question.options = OPTION_REUSEADDR;
 	cr_expect_eq(before(&question).error, 0);
 
-	question.profile = named("tgoskits");
+	question.profile = profile_of("tgoskits");
 	cr_expect_eq(before(&question).error, -1);
 	inet_pton(AF_INET6, "2001:db8::1", &any.sin6_addr);
 	cr_expect_eq(before(&question).error, EADDRNOTAVAIL);
@@ -508,12 +493,8 @@ Test(starry, bind_ipv6)
 
 static int pair(const char *profile, const struct holder *claim, const struct holder *holder, const char *rule)
 {
-	struct judgement judgement;
-	struct verdict verdict;
+	struct verdict verdict = judge_pair(profile_of(profile), CALL_BIND, claim, holder);
 
-	judge_begin(&judgement, named(profile), CALL_BIND, claim, NULL);
-	judge_holder(&judgement, holder);
-	judge_end(&judgement, &verdict);
 	cr_expect_str_eq(verdict.rule->id, rule, "%s, expected %s", verdict.rule->id, rule);
 	cr_expect_eq(verdict.blamed, verdict.error != 0 && verdict.error != ENXIO);
 	return verdict.error;
@@ -576,7 +557,7 @@ Test(starry, blames_the_eldest)
 	struct verdict verdict;
 
 	young.order = 9, old.order = 3, young.port = 1, old.port = 2;
-	judge_begin(&judgement, named("starry"), CALL_BIND, &claim, NULL);
+	judge_begin(&judgement, profile_of("starry"), CALL_BIND, &claim, NULL);
 	judge_holder(&judgement, &young);
 	judge_holder(&judgement, &old);
 	judge_end(&judgement, &verdict);
@@ -587,7 +568,7 @@ Test(starry, blames_the_eldest)
 
 Test(starry, buckets)
 {
-	const struct profile *starry = named("starry"), *starryos = named("starryos"), *tgoskits = named("tgoskits");
+	const struct profile *starry = profile_of("starry"), *starryos = profile_of("starryos"), *tgoskits = profile_of("tgoskits");
 
 	cr_expect_eq(starry->family->bucket(starry, PROTOCOL_TCP, 80), 80);
 	cr_expect_eq(starry->family->bucket(starry, PROTOCOL_UDP, 80), 65536);
@@ -600,22 +581,22 @@ Test(starry, anchors)
 	struct holder holder = { .domain = AF_INET, .state = STATE_BOUND };
 	const struct family *family = &family_starry;
 
-	cr_expect_not(family->anchors(named("starry"), &holder));
+	cr_expect_not(family->anchors(profile_of("starry"), &holder));
 	holder.state = STATE_CONNECTED;
-	cr_expect(family->anchors(named("tgoskits"), &holder));
-	cr_expect_not(family->anchors(named("starryos"), &holder));
+	cr_expect(family->anchors(profile_of("tgoskits"), &holder));
+	cr_expect_not(family->anchors(profile_of("starryos"), &holder));
 	holder.state = STATE_BOUND;
-	cr_expect_not(family->anchors(named("tgoskits"), &holder));
+	cr_expect_not(family->anchors(profile_of("tgoskits"), &holder));
 	holder.address[0] = 127;
-	cr_expect(family->anchors(named("starry"), &holder));
-	cr_expect_not(family->anchors(named("starry-before"), &holder));
+	cr_expect(family->anchors(profile_of("starry"), &holder));
+	cr_expect_not(family->anchors(profile_of("starry-before"), &holder));
 	holder.protocol = PROTOCOL_UDP;
-	cr_expect_not(family->anchors(named("starry"), &holder));
+	cr_expect_not(family->anchors(profile_of("starry"), &holder));
 }
 
 Test(starry, other_calls)
 {
-	struct question question = { .profile = named("starry"), .domain = AF_INET, .state = STATE_LISTENING };
+	struct question question = { .profile = profile_of("starry"), .domain = AF_INET, .state = STATE_LISTENING };
 	uint8_t room[sizeof(struct sockaddr_in)];
 
 	question.call = CALL_ACCEPT;
@@ -643,16 +624,16 @@ Test(starry, other_calls)
 	question.protocol = PROTOCOL_TCP;
 	question.state = STATE_CONNECTED;
 	cr_expect_eq(before(&question).error, 0);
-	question.profile = named("starryos");
+	question.profile = profile_of("starryos");
 	question.argument = -2;
 	cr_expect_eq(before(&question).error, EINVAL);
 
 	question.call = CALL_CONNECT;
 	question.address = NULL;
 	cr_expect_eq(before(&question).error, -1);
-	question.profile = named("starry");
+	question.profile = profile_of("starry");
 	cr_expect_eq(before(&question).error, EISCONN);
-	question.profile = named("arceos");
+	question.profile = profile_of("arceos");
 	cr_expect_eq(before(&question).error, EFAULT);
 
 	struct sockaddr_in nowhere = { .sin_family = AF_INET, .sin_addr.s_addr = htonl(INADDR_LOOPBACK) };
@@ -682,7 +663,7 @@ Test(starry, host_errors)
 	};
 
 	for (size_t i = 0; i < sizeof cases / sizeof *cases; i++)
-		cr_expect_eq(family_starry.error(named(cases[i].profile), cases[i].call, cases[i].host), cases[i].program, "case %zu", i);
+		cr_expect_eq(family_starry.error(profile_of(cases[i].profile), cases[i].call, cases[i].host), cases[i].program, "case %zu", i);
 }
 
 /* ---- options ---- */
@@ -690,7 +671,7 @@ Test(starry, host_errors)
 static struct option_answer set(const char *profile, enum protocol protocol, int level, int name, int value, uint32_t length)
 {
 	struct option_question question = {
-		.call = CALL_SETSOCKOPT, .profile = named(profile), .domain = AF_INET, .protocol = (uint8_t)protocol,
+		.call = CALL_SETSOCKOPT, .profile = profile_of(profile), .domain = AF_INET, .protocol = (uint8_t)protocol,
 		.level = level, .name = name, .value = &value, .length = length,
 	};
 	struct option_answer answer;
@@ -702,7 +683,7 @@ static struct option_answer set(const char *profile, enum protocol protocol, int
 static struct option_answer get(const char *profile, enum protocol protocol, uint32_t options, int level, int name, uint32_t room)
 {
 	struct option_question question = {
-		.call = CALL_GETSOCKOPT, .profile = named(profile), .domain = AF_INET, .protocol = (uint8_t)protocol,
+		.call = CALL_GETSOCKOPT, .profile = profile_of(profile), .domain = AF_INET, .protocol = (uint8_t)protocol,
 		.options = options, .level = level, .name = name, .length = room,
 	};
 	struct option_answer answer;
