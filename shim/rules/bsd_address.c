@@ -465,8 +465,6 @@ static bool before_dead(const struct question *question, struct verdict *verdict
 
 bool bsd_before(const struct question *question, struct verdict *verdict, struct sockaddr_storage *to, uint32_t *to_length)
 {
-	*verdict = (struct verdict){ .error = 0 };
-	*to_length = 0;
 	if (question->domain != AF_INET && question->domain != AF_INET6)
 		return false;
 	if (question->state == STATE_DEAD)

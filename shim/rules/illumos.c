@@ -272,8 +272,6 @@ static bool before_connect(const struct question *question, struct verdict *verd
 
 static bool illumos_before(const struct question *question, struct verdict *verdict, struct sockaddr_storage *to, uint32_t *to_length)
 {
-	*verdict = (struct verdict){ .error = 0 };
-	*to_length = 0;
 	switch (question->call) {
 	case CALL_BIND:
 		return before_bind(question, verdict, to, to_length);

@@ -259,8 +259,6 @@ static const struct rule no_such_call = {
 
 static bool lwip_before(const struct question *question, struct verdict *verdict, struct sockaddr_storage *to, uint32_t *to_length)
 {
-	*verdict = (struct verdict){ .error = 0 };
-	*to_length = 0;
 	switch (question->call) {
 	case CALL_BIND:
 		return before_bind(question, verdict, to, to_length);

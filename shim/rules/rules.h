@@ -279,7 +279,7 @@ struct family {
 	uint32_t (*bucket)(const struct profile *, enum protocol, uint16_t port);
 	/* Answer from the socket and the arguments alone.  True: *verdict is final (error or success without
 	 * looking at holders); false: go on.  May rewrite a copy of the address via *to (16 or 28 bytes,
-	 * *to_length set non-zero) where the system reads it in its own way. */
+	 * *to_length set non-zero) where the system reads it in its own way.  *verdict and *to_length come empty. */
 	bool (*before)(const struct question *, struct verdict *, struct sockaddr_storage *to, uint32_t *to_length);
 	void (*holder)(struct judgement *, const struct holder *);
 	void (*end)(struct judgement *, struct verdict *);

@@ -174,8 +174,6 @@ static void zephyr_end(struct judgement *judgement, struct verdict *verdict)
 
 static bool zephyr_before(const struct question *question, struct verdict *verdict, struct sockaddr_storage *to, uint32_t *to_length)
 {
-	*verdict = (struct verdict){ .error = 0 };
-	*to_length = 0;
 	if (question->call == CALL_BIND)
 		return before_bind(question, EISCONN, &zephyr_used, ENOENT, &zephyr_foreign, verdict);
 	return before_other(question, verdict, to, to_length);
@@ -263,8 +261,6 @@ static void nuttx_end(struct judgement *judgement, struct verdict *verdict)
 
 static bool nuttx_before(const struct question *question, struct verdict *verdict, struct sockaddr_storage *to, uint32_t *to_length)
 {
-	*verdict = (struct verdict){ .error = 0 };
-	*to_length = 0;
 	if (question->call == CALL_BIND)
 		return before_bind(question, EINVAL, &nuttx_used, EADDRNOTAVAIL, &nuttx_foreign, verdict);
 	return before_other(question, verdict, to, to_length);

@@ -571,8 +571,6 @@ static void starry_event(const struct question *question, enum event event, stru
 
 static bool starry_before(const struct question *question, struct verdict *verdict, struct sockaddr_storage *to, uint32_t *to_length)
 {
-	*verdict = (struct verdict){ .error = 0 };
-	*to_length = 0;
 	if (question->domain != AF_INET && question->domain != AF_INET6)
 		return false;
 	return before_all(question, verdict, to, to_length) || (IS_ALONE(question) && before_alone(question, verdict, *to_length));

@@ -277,8 +277,7 @@ static bool before_connect(const struct question *question, struct verdict *verd
 static bool windows_before(const struct question *question, struct verdict *verdict, struct sockaddr_storage *to, uint32_t *to_length)
 {
 	(void)to;
-	*verdict = (struct verdict){ .error = 0 };
-	*to_length = 0;
+	(void)to_length;
 	switch (question->call) {
 	case CALL_BIND:
 		return before_bind(question, verdict);

@@ -388,13 +388,13 @@ static struct verdict ask(unsigned system, enum call call, const struct given *g
 	struct sockaddr_storage copy = { .ss_family = strchr(given->address, ':') ? AF_INET6 : AF_INET };
 	struct sockaddr_in *ipv4 = (struct sockaddr_in *)&copy;
 	struct sockaddr_in6 *ipv6 = (struct sockaddr_in6 *)&copy;
-	uint32_t exact = copy.ss_family == AF_INET ? sizeof *ipv4 : sizeof *ipv6, to_length;
+	uint32_t exact = copy.ss_family == AF_INET ? sizeof *ipv4 : sizeof *ipv6, to_length = 0;
 	struct question question = {
 		.call = call, .profile = system_of(system), .domain = given->domain, .protocol = given->protocol, .state = given->state,
 		.options = given->options, .address = (const uint8_t *)&copy, .length = given->length ? given->length : exact,
 		.argument = given->how, .uid = given->uid, .alone = !given->host, .loopback_alias = given->alias,
 	};
-	struct verdict verdict;
+	struct verdict verdict = { .error = 0 };
 	bool final;
 
 	ipv4->sin_port = htons(given->port);
