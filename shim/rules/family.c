@@ -174,9 +174,14 @@ bool given_is_own(const struct question *question, const struct given *given)
 	}
 }
 
-bool connect_refused_address(const struct question *question, const struct given *given, const struct connect_rules *rules,
-			     struct verdict *verdict)
+bool connect_denied(const struct question *question, const struct given *given, const struct connect_rules *rules, struct verdict *verdict)
 {
+	bool tcp = question->protocol == PROTOCOL_TCP;
+
+	if (tcp && question->state == STATE_LISTENING)
+		return verdict_final(verdict, rules->listening, rules->listens);
+	if (tcp && question->state == STATE_CONNECTED)
+		return verdict_final(verdict, EISCONN, rules->used);
 	if (!question->address || given->family == AF_UNSPEC)
 		return false;
 	if (given->family != question->domain)
@@ -185,8 +190,7 @@ bool connect_refused_address(const struct question *question, const struct given
 		return verdict_final(verdict, rules->length, rules->malformed);
 	if (given->mapped && question->options & OPTION_V6ONLY)
 		return verdict_final(verdict, rules->mapped, rules->unreachable);
-	return question->protocol == PROTOCOL_TCP && !given_is_own(question, given) &&
-		verdict_final(verdict, ENETUNREACH, rules->unreachable);
+	return tcp && !given_is_own(question, given) && verdict_final(verdict, ENETUNREACH, rules->unreachable);
 }
 
 void given_to_loopback(const struct question *question, const struct given *given, struct sockaddr_storage *to, uint32_t *to_length)
@@ -205,6 +209,17 @@ void given_to_loopback(const struct question *question, const struct given *give
 		memcpy(bytes + 20, loopback, 4);
 	else
 		memcpy(bytes + 8, &in6addr_loopback, 16);
+}
+
+bool connect_by_rules(const struct question *question, const struct connect_rules *rules, struct verdict *verdict,
+		      struct sockaddr_storage *to, uint32_t *to_length)
+{
+	struct given given = given_address(question);
+
+	if (connect_denied(question, &given, rules, verdict))
+		return true;
+	given_to_loopback(question, &given, to, to_length);
+	return false;
 }
 
 /* ---- what happens to a connection ---- */
@@ -306,9 +321,21 @@ void option_by_rows(const struct option_question *question, const struct option_
 		get_bit(question, row, rules, answer);
 }
 
-bool surely_no_listener(const struct question *question)
+bool listen_decided(const struct question *question, const struct rule *udp, const struct rule *connected, const struct rule *again,
+		    struct verdict *verdict)
 {
-	return question->state != STATE_LISTENING && (IS_ALONE(question) || question->state != STATE_UNBOUND);
+	if (question->protocol == PROTOCOL_UDP)
+		return verdict_final(verdict, EOPNOTSUPP, udp);
+	if (question->state == STATE_CONNECTED)
+		return verdict_final(verdict, EINVAL, connected);
+	return question->state == STATE_LISTENING && verdict_final(verdict, 0, again);
+}
+
+bool accept_refused(const struct question *question, const struct rule *rule, struct verdict *verdict)
+{
+	bool sure = question->state != STATE_LISTENING && (IS_ALONE(question) || question->state != STATE_UNBOUND);
+
+	return sure && verdict_final(verdict, question->protocol == PROTOCOL_UDP ? EOPNOTSUPP : EINVAL, rule);
 }
 
 bool shutdown_refused(const struct question *question, const struct rule *rule, struct verdict *verdict)

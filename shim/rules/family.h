@@ -55,13 +55,15 @@ bool given_is_any(const struct question *, const struct given *);
 enum locality given_locality(const struct question *, const struct given *);
 /* The same with the profile's trait `loopback': is the address one of the machine's?  An unknown one counts. */
 bool given_is_own(const struct question *, const struct given *);
-/* What is wrong with the address of a connect(): its family, its length, an IPv4 one for an IPv6-only socket, or TCP
- * to nobody's, which there is no route to. */
+/* What a connect() is refused for: a TCP socket that listens or is connected (EISCONN), and what is wrong with the address: its
+ * family, its length, an IPv4 one for an IPv6-only socket, or TCP to nobody's, which there is no route to. */
 struct connect_rules {
-	int family, length, mapped;
-	const struct rule *malformed, *unreachable;
+	int listening, family, length, mapped;
+	const struct rule *listens, *used, *malformed, *unreachable;
 };
-bool connect_refused_address(const struct question *, const struct given *, const struct connect_rules *, struct verdict *);
+bool connect_denied(const struct question *, const struct given *, const struct connect_rules *, struct verdict *);
+/* The same; what is not refused goes to the loopback address if it was meant for 0.0.0.0 or ::. */
+bool connect_by_rules(const struct question *, const struct connect_rules *, struct verdict *, struct sockaddr_storage *to, uint32_t *to_length);
 /* A connect() to 0.0.0.0 or :: goes to the loopback address. */
 void given_to_loopback(const struct question *, const struct given *, struct sockaddr_storage *to, uint32_t *to_length);
 
@@ -103,8 +105,11 @@ void option_by_rows(const struct option_question *, const struct option_row *, c
 
 /* shutdown() of what is no connection: ENOTCONN, as far as the state leaves no doubt. */
 bool shutdown_refused(const struct question *, const struct rule *, struct verdict *);
-/* True if the state leaves no doubt; an unbound descriptor may be an inherited listener. */
-bool surely_no_listener(const struct question *);
+/* listen() by the socket's kind and state: EOPNOTSUPP of UDP, EINVAL of a connection, success where it listens already. */
+bool listen_decided(const struct question *, const struct rule *udp, const struct rule *connected, const struct rule *again, struct verdict *);
+/* accept() of what is no listener: EINVAL, EOPNOTSUPP of UDP, as far as the state leaves no doubt; an unbound descriptor may be an
+ * inherited listener. */
+bool accept_refused(const struct question *, const struct rule *, struct verdict *);
 
 /* ---- functions of struct family ---- */
 

@@ -125,32 +125,11 @@ static bool before_bind(const struct question *question, struct verdict *verdict
 	return false;
 }
 
-static bool before_listen(const struct question *question, struct verdict *verdict)
-{
-	if (question->protocol == PROTOCOL_UDP)
-		return verdict_final(verdict, EOPNOTSUPP, &listen_udp);
-	if (question->state == STATE_CONNECTED)
-		return verdict_final(verdict, EINVAL, &listen_connected);
-	return question->state == STATE_LISTENING && verdict_final(verdict, 0, &ok_listen_again);
-}
-
 static const struct rule connect_malformed = { "connect/malformed-address", "the address is not one of the socket's family, or not whole", NULL, FOR_PEOPLE(SOCKET) };
 static const struct rule connect_unreachable = { "connect/unreachable", "there is no route to it", NULL, FOR_PEOPLE(SOCKET) };
-static const struct connect_rules connect_rules = { EAFNOSUPPORT, EINVAL, ENETUNREACH, &connect_malformed, &connect_unreachable };
-
-static bool before_connect(const struct question *question, struct verdict *verdict, struct sockaddr_storage *to, uint32_t *to_length)
-{
-	struct given given = given_address(question);
-
-	if (question->protocol == PROTOCOL_TCP && question->state == STATE_LISTENING)
-		return verdict_final(verdict, EINVAL, &connect_listening);
-	if (question->protocol == PROTOCOL_TCP && question->state == STATE_CONNECTED)
-		return verdict_final(verdict, EISCONN, &connect_used);
-	if (connect_refused_address(question, &given, &connect_rules, verdict))
-		return true;
-	given_to_loopback(question, &given, to, to_length);
-	return false;
-}
+static const struct connect_rules connect_rules = {
+	EINVAL, EAFNOSUPPORT, EINVAL, ENETUNREACH, &connect_listening, &connect_used, &connect_malformed, &connect_unreachable,
+};
 
 static bool fuchsia_before(const struct question *question, struct verdict *verdict, struct sockaddr_storage *to, uint32_t *to_length)
 {
@@ -158,12 +137,11 @@ static bool fuchsia_before(const struct question *question, struct verdict *verd
 	case CALL_BIND:
 		return before_bind(question, verdict);
 	case CALL_LISTEN:
-		return before_listen(question, verdict);
+		return listen_decided(question, &listen_udp, &listen_connected, &ok_listen_again, verdict);
 	case CALL_CONNECT:
-		return before_connect(question, verdict, to, to_length);
+		return connect_by_rules(question, &connect_rules, verdict, to, to_length);
 	case CALL_ACCEPT:
-		return surely_no_listener(question) &&
-			verdict_final(verdict, question->protocol == PROTOCOL_UDP ? EOPNOTSUPP : EINVAL, &accept_not_listening);
+		return accept_refused(question, &accept_not_listening, verdict);
 	case CALL_SHUTDOWN:
 		return shutdown_refused(question, &shutdown_idle, verdict);
 	default:

@@ -186,16 +186,16 @@ static bool before_bind(const struct question *question, struct verdict *verdict
 
 static bool before_listen(const struct question *question, struct verdict *verdict)
 {
-	if (question->protocol == PROTOCOL_UDP)
-		return verdict_final(verdict, EOPNOTSUPP, &listen_udp);
-	if (question->state == STATE_CONNECTED || question->state == STATE_DEAD)
+	if (question->state == STATE_DEAD)
 		return verdict_final(verdict, EINVAL, &listen_state);
-	return question->state == STATE_LISTENING && verdict_final(verdict, 0, &ok_listen_again);
+	return listen_decided(question, &listen_udp, &listen_state, &ok_listen_again, verdict);
 }
 
 static const struct rule connect_malformed = { "connect/malformed-address", "the address is not one of the socket's family, or not whole", NULL, FOR_PEOPLE(NETSTACK " Connect(), TransportEndpointInfo.AddrNetProtoLocked()") };
 static const struct rule connect_unreachable = { "connect/unreachable", "there is no route to it", NULL, FOR_PEOPLE(NETSTACK " Connect(), TransportEndpointInfo.AddrNetProtoLocked()") };
-static const struct connect_rules connect_rules = { EINVAL, EINVAL, EHOSTUNREACH, &connect_malformed, &connect_unreachable };
+static const struct connect_rules connect_rules = {
+	EINVAL, EINVAL, EINVAL, EHOSTUNREACH, &connect_listening, &connect_used, &connect_malformed, &connect_unreachable,
+};
 
 static bool before_connect(const struct question *, struct verdict *, struct sockaddr_storage *to, uint32_t *to_length);
 
@@ -220,18 +220,11 @@ static bool before_connect(const struct question *question, struct verdict *verd
 {
 	struct given given = given_address(question);
 
-	if (question->protocol == PROTOCOL_TCP && question->state == STATE_LISTENING)
-		return verdict_final(verdict, EINVAL, &connect_listening);
 	if (question->state == STATE_DEAD)
 		return verdict_final(verdict, ECONNABORTED, &connect_aborted);
-	if (question->protocol == PROTOCOL_TCP && question->state == STATE_CONNECTED)
-		return verdict_final(verdict, EISCONN, &connect_used);
 	if (given.family == AF_INET && given.whole && question->domain == AF_INET6 && !(question->options & OPTION_V6ONLY))
 		return map_address(question, verdict, to, to_length);
-	if (connect_refused_address(question, &given, &connect_rules, verdict))
-		return true;
-	given_to_loopback(question, &given, to, to_length);
-	return false;
+	return connect_by_rules(question, &connect_rules, verdict, to, to_length);
 }
 
 static bool gvisor_before(const struct question *question, struct verdict *verdict, struct sockaddr_storage *to, uint32_t *to_length)
@@ -244,8 +237,7 @@ static bool gvisor_before(const struct question *question, struct verdict *verdi
 	case CALL_CONNECT:
 		return before_connect(question, verdict, to, to_length);
 	case CALL_ACCEPT:
-		return surely_no_listener(question) &&
-			verdict_final(verdict, question->protocol == PROTOCOL_UDP ? EOPNOTSUPP : EINVAL, &accept_not_listening);
+		return accept_refused(question, &accept_not_listening, verdict);
 	case CALL_SHUTDOWN:
 		return question->state == STATE_LISTENING ? verdict_final(verdict, 0, &ok_shutdown) :
 			shutdown_refused(question, &shutdown_idle, verdict);

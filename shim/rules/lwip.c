@@ -269,8 +269,7 @@ static bool lwip_before(const struct question *question, struct verdict *verdict
 	case CALL_SHUTDOWN:
 		return before_shutdown(question, verdict);
 	case CALL_ACCEPT:
-		return surely_no_listener(question) &&
-			verdict_final(verdict, question->protocol == PROTOCOL_UDP ? EOPNOTSUPP : EINVAL, &accept_not_listening);
+		return accept_refused(question, &accept_not_listening, verdict);
 	case CALL_DUP:
 	case CALL_SETEUID:
 		return verdict_final(verdict, ENOSYS, &no_such_call);

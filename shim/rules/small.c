@@ -30,15 +30,6 @@ static const struct rule bind_family = { "bind/family", "the address is not of t
 
 /* ---- what both do ---- */
 
-static bool before_listen(const struct question *question, struct verdict *verdict)
-{
-	if (question->protocol == PROTOCOL_UDP)
-		return verdict_final(verdict, EOPNOTSUPP, &listen_udp);
-	if (question->state == STATE_CONNECTED)
-		return verdict_final(verdict, EINVAL, &listen_connected);
-	return question->state == STATE_LISTENING && verdict_final(verdict, 0, &ok_listen);
-}
-
 static bool before_connect(const struct question *question, struct verdict *verdict, struct sockaddr_storage *to, uint32_t *to_length)
 {
 	struct given given = given_address(question);
@@ -74,12 +65,11 @@ static bool before_other(const struct question *question, struct verdict *verdic
 {
 	switch (question->call) {
 	case CALL_LISTEN:
-		return before_listen(question, verdict);
+		return listen_decided(question, &listen_udp, &listen_connected, &ok_listen, verdict);
 	case CALL_CONNECT:
 		return before_connect(question, verdict, to, to_length);
 	case CALL_ACCEPT:
-		return surely_no_listener(question) &&
-			verdict_final(verdict, question->protocol == PROTOCOL_UDP ? EOPNOTSUPP : EINVAL, &accept_not_listening);
+		return accept_refused(question, &accept_not_listening, verdict);
 	case CALL_SHUTDOWN:
 		return shutdown_refused(question, &shutdown_idle, verdict);
 	default:

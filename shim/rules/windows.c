@@ -258,17 +258,15 @@ static bool before_listen(const struct question *question, struct verdict *verdi
 
 static const struct rule connect_malformed = { "connect/malformed-address", "the address is not one of the socket's family, or not whole", NULL, FOR_PEOPLE(CONNECT) };
 static const struct rule connect_unreachable = { "connect/unreachable", "there is no route to it", NULL, FOR_PEOPLE(CONNECT) };
-static const struct connect_rules connect_rules = { EAFNOSUPPORT, EFAULT, ENETUNREACH, &connect_malformed, &connect_unreachable };
+static const struct connect_rules connect_rules = {
+	EINVAL, EAFNOSUPPORT, EFAULT, ENETUNREACH, &connect_listening, &connect_used, &connect_malformed, &connect_unreachable,
+};
 
 static bool before_connect(const struct question *question, struct verdict *verdict)
 {
 	struct given given = given_address(question);
 
-	if (question->protocol == PROTOCOL_TCP && question->state == STATE_LISTENING)
-		return verdict_final(verdict, EINVAL, &connect_listening);
-	if (question->protocol == PROTOCOL_TCP && question->state == STATE_CONNECTED)
-		return verdict_final(verdict, EISCONN, &connect_used);
-	if (connect_refused_address(question, &given, &connect_rules, verdict))
+	if (connect_denied(question, &given, &connect_rules, verdict))
 		return true;
 	return question->protocol == PROTOCOL_TCP && given.whole && (!given.port || given_is_any(question, &given)) &&
 		verdict_final(verdict, EADDRNOTAVAIL, &connect_any);
@@ -286,8 +284,7 @@ static bool windows_before(const struct question *question, struct verdict *verd
 	case CALL_CONNECT:
 		return before_connect(question, verdict);
 	case CALL_ACCEPT:
-		return surely_no_listener(question) &&
-			verdict_final(verdict, question->protocol == PROTOCOL_UDP ? EOPNOTSUPP : EINVAL, &accept_not_listening);
+		return accept_refused(question, &accept_not_listening, verdict);
 	case CALL_SHUTDOWN:
 		return shutdown_refused(question, &shutdown_idle, verdict);
 	default:
