@@ -380,11 +380,8 @@ static int parse(int argc, char **argv, struct atlas *atlas)
 		case OUTPUT:
 			atlas->output = optarg;
 			break;
-		case 'h':
-			fputs(help, stdout);
-			return finish_output();
 		default:
-			return misuse();
+			return help_or_misuse(letter, help);
 		}
 	}
 	if (optind < argc) {

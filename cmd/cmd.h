@@ -32,9 +32,10 @@ int matrix_main(int argc, char **argv);
 void complain(const char *format, ...) __attribute__((format(printf, 1, 2)));
 /* The exit status of a wrong command line, after a line that says where the right ones are. */
 int misuse(void);
+/* What an option of every subcommand ends with: --help's text on stdout, or the exit status of a wrong one. */
+int help_or_misuse(int letter, const char *help);
 #define GO_ON (-1) /* of what reads a command line: it is no exit status yet */
-/* fakebind --help */
-int show_usage(void);
+extern const char usage[]; /* fakebind --help */
 /* Ends with an error if there was no memory. */
 void *must(void *memory);
 /* Says so; returns the exit status for this errno. */

@@ -304,11 +304,8 @@ static int parse(int argc, char **argv, struct wish *wish)
 		case JSON:
 			wish->matrix.output = OUTPUT_JSON;
 			break;
-		case 'h':
-			fputs(help, stdout);
-			return finish_output();
 		default:
-			return misuse();
+			return help_or_misuse(letter, help);
 		}
 	}
 	return GO_ON;

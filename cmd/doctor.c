@@ -441,12 +441,8 @@ int doctor_main(int argc, char **argv)
 	int letter;
 
 	while ((letter = getopt_long(argc, argv, "+h", options, NULL)) != -1) {
-		if (letter == 'h') {
-			fputs(help, stdout);
-			return finish_output();
-		}
 		if (letter != 'j')
-			return misuse();
+			return help_or_misuse(letter, help);
 		json = true;
 	}
 	if (!argv[optind]) {

@@ -193,14 +193,10 @@ static int parse(int argc, char **argv, bool *force, bool *json)
 	while ((letter = getopt_long(argc, argv, "fh", options, NULL)) != -1) {
 		*force |= letter == 'f';
 		*json |= letter == 'j';
-		if (letter == 'h') {
-			fputs(help, stdout);
-			return finish_output();
-		}
-		if (letter == '?')
-			return misuse();
+		if (letter != 'f' && letter != 'j')
+			return help_or_misuse(letter, help);
 	}
-	return -1;
+	return GO_ON;
 }
 
 int sessions_main(int argc, char **argv)
@@ -208,7 +204,7 @@ int sessions_main(int argc, char **argv)
 	bool force = false, json = false;
 	int result = parse(argc, argv, &force, &json);
 
-	if (result >= 0)
+	if (result != GO_ON)
 		return result;
 	if (force || optind < argc) {
 		complain("sessions takes no %s", force ? "--force" : "argument; to end one: fakebind end NAME");
@@ -222,7 +218,7 @@ int end_main(int argc, char **argv)
 	bool force = false, json = false;
 	int result = parse(argc, argv, &force, &json);
 
-	if (result >= 0)
+	if (result != GO_ON)
 		return result;
 	if (optind == argc && !force)
 		return list_sessions(json);

@@ -84,11 +84,8 @@ int expire_main(int argc, char **argv)
 		case 's':
 			wish.session = optarg;
 			break;
-		case 'h':
-			fputs(help, stdout);
-			return finish_output();
 		default:
-			return misuse();
+			return help_or_misuse(letter, help);
 		}
 	}
 	if (argc > optind + 1) {

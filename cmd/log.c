@@ -196,11 +196,8 @@ static int parse(int argc, char **argv, struct view *view)
 		case JSON:
 			view->json = true;
 			break;
-		case 'h':
-			fputs(help, stdout);
-			return finish_output();
 		default:
-			return misuse();
+			return help_or_misuse(letter, help);
 		}
 	}
 	if (optind + 1 != argc) {

@@ -377,11 +377,8 @@ int ls_main(int argc, char **argv)
 		case 'a': listing.all = true; break;
 		case 'w': listing.watch = true; break;
 		case 'j': listing.json = true; break;
-		case 'h':
-			fputs(help, stdout);
-			return finish_output();
 		default:
-			return misuse();
+			return help_or_misuse(letter, help);
 		}
 	}
 	if (optind < argc) {

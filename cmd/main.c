@@ -9,7 +9,7 @@
 #include <string.h>
 #include <sys/auxv.h>
 
-static const char usage[] =
+const char usage[] =
 	"Usage: fakebind --os NAME|FILE [OPTION]... [--] COMMAND [ARGUMENT]...\n"
 	"       fakebind profiles [show NAME|FILE] [--json]\n"
 	"       fakebind play --os NAME [OPTION]... FILE...\n"
@@ -114,9 +114,11 @@ int finish_output(void)
 	return 1;
 }
 
-int show_usage(void)
+int help_or_misuse(int letter, const char *help)
 {
-	fputs(usage, stdout);
+	if (letter != 'h')
+		return misuse();
+	fputs(help, stdout);
 	return finish_output();
 }
 
@@ -156,7 +158,7 @@ static int help_main(char **argv)
 {
 	char option[] = "--help", *asks[] = { argv[1], option, NULL };
 
-	return argv[1] && *argv[1] != '-' ? run_command(2, asks) : show_usage();
+	return argv[1] && *argv[1] != '-' ? run_command(2, asks) : help_or_misuse('h', usage);
 }
 
 int main(int argc, char **argv)
@@ -171,7 +173,7 @@ int main(int argc, char **argv)
 		return EXIT_OURS;
 	}
 	if (is(argv[1], "-h", "--help"))
-		return show_usage();
+		return help_or_misuse('h', usage);
 	if (is(argv[1], "-V", "--version"))
 		return show_version();
 	if (!strcmp(argv[1], "help"))

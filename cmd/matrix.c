@@ -263,11 +263,8 @@ static int parse(int argc, char **argv, struct request *request)
 		case LIST_JSON:
 			request->list = true;
 			break;
-		case 'h':
-			fputs(help, stdout);
-			return finish_output();
 		default:
-			return misuse();
+			return help_or_misuse(letter, help);
 		}
 	}
 	systems_once(&request->systems);

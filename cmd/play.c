@@ -316,11 +316,8 @@ static int parse(int argc, char **argv, struct session *session)
 		case ON_SOCKETS:
 			session->on_sockets = true;
 			break;
-		case 'h':
-			fputs(help, stdout);
-			return finish_output();
 		default:
-			return misuse();
+			return help_or_misuse(letter, help);
 		}
 	}
 	if (!system && !session->real) {

@@ -224,11 +224,8 @@ static int parse(int argc, char **argv, struct replay *replay)
 		case SCENARIO:
 			replay->scenario = true;
 			break;
-		case 'h':
-			fputs(help, stdout);
-			return finish_output();
 		default:
-			return misuse();
+			return help_or_misuse(letter, help);
 		}
 	}
 	if (optind + 1 != argc) {

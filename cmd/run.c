@@ -31,16 +31,13 @@ struct request {
 	char system[PROFILE_SYSTEM]; /* whose registry it is */
 };
 
-static int show_shell_help(void)
-{
-	fputs("Usage: fakebind shell --os NAME|FILE [OPTION]...\n"
-	      "\n"
-	      "Starts your $SHELL (else /bin/sh): what you run in it runs under the system and\n"
-	      "shares its ports.  The prompt of bash, zsh and dash shows which; `exit` leaves\n"
-	      "it.  The options are those of `fakebind --help`; with --session NAME several\n"
-	      "shells are on one machine.  The exit status is the shell's.\n", stdout);
-	return finish_output();
-}
+static const char shell_help[] =
+	"Usage: fakebind shell --os NAME|FILE [OPTION]...\n"
+	"\n"
+	"Starts your $SHELL (else /bin/sh): what you run in it runs under the system and\n"
+	"shares its ports.  The prompt of bash, zsh and dash shows which; `exit` leaves\n"
+	"it.  The options are those of `fakebind --help`; with --session NAME several\n"
+	"shells are on one machine.  The exit status is the shell's.\n";
 
 /* ---- what is wanted ---- */
 
@@ -166,10 +163,8 @@ static int parse(int argc, char **argv, struct request *request)
 		case 'l':
 			request->loopback_alias = true;
 			break;
-		case 'h':
-			return request->shell ? show_shell_help() : show_usage();
 		default:
-			return misuse();
+			return help_or_misuse(letter, request->shell ? shell_help : usage);
 		}
 	}
 	request->command = argv + optind;

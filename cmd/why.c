@@ -177,18 +177,15 @@ static int parse(int argc, char **argv, struct query *query)
 			break;
 		case 's': query->session = optarg; break;
 		case 'j': query->json = true; break;
-		case 'h':
-			fputs(help, stdout);
-			return finish_output();
 		default:
-			return misuse();
+			return help_or_misuse(letter, help);
 		}
 	}
 	if (optind + 1 != argc) {
 		complain(optind == argc ? "no port given" : "one address at a time: %s", argv[argc - 1]);
 		return misuse();
 	}
-	return parse_place(argv[optind], &query->claim) ? -1 : EXIT_OURS;
+	return parse_place(argv[optind], &query->claim) ? GO_ON : EXIT_OURS;
 }
 
 /* ---- what there is ---- */
@@ -676,7 +673,7 @@ int why_main(int argc, char **argv)
 	struct query query = { .v6only = -1, .claim = { .uid = (uint32_t)geteuid() } };
 	int result = parse(argc, argv, &query);
 
-	if (result < 0)
+	if (result == GO_ON)
 		result = answer_query(&query);
 	systems_free(&query.systems);
 	return result;
