@@ -382,46 +382,6 @@ bool scenario_parse(struct scenario_list *list, const char *text, size_t length,
 	return true;
 }
 
-static char *read_all(const char *path, size_t *length)
-{
-	FILE *file = fopen(path, "r");
-	char *text = NULL;
-	int c;
-
-	if (!file)
-		return NULL;
-	for (*length = 0; (c = getc(file)) != EOF; ++*length) {
-		text = grow(text, *length, 1);
-		text[*length] = (char)c;
-	}
-	if (!text)
-		text = copy("", 0);
-	if (ferror(file)) {
-		free(text);
-		text = NULL;
-	}
-	fclose(file);
-	return text;
-}
-
-bool scenario_read_file(struct scenario_list *list, const char *path)
-{
-	struct scenario_error error;
-	size_t length;
-	char *text = read_all(path, &length);
-	bool good;
-
-	if (!text) {
-		fprintf(stderr, "%s: %s\n", path, strerror(errno));
-		return false;
-	}
-	good = scenario_parse(list, text, length, &error);
-	if (!good)
-		fprintf(stderr, "%s:%u: %s: expected %s\n", path, error.line, *error.word ? error.word : "end of line", error.expected);
-	free(text);
-	return good;
-}
-
 static void scenario_free(struct scenario *scenario)
 {
 	for (size_t i = 0; i < scenario->step_count; i++) {

@@ -101,8 +101,6 @@ struct scenario_error {
 /* Appends the scenarios of a text (need not end in NUL).  False: error is filled in, and the list holds what
  * came before. */
 bool scenario_parse(struct scenario_list *, const char *text, size_t length, struct scenario_error *);
-/* The same for a file; a failure is printed on stderr as FILE:LINE: WORD: expected ... */
-bool scenario_read_file(struct scenario_list *, const char *path);
 void scenario_list_free(struct scenario_list *);
 
 #endif
