@@ -36,8 +36,6 @@ int misuse(void);
 int help_or_misuse(int letter, const char *help);
 #define GO_ON (-1) /* of what reads a command line: it is no exit status yet */
 extern const char usage[]; /* fakebind --help */
-/* Ends with an error if there was no memory. */
-void *must(void *memory);
 /* Says so; returns the exit status for this errno. */
 int cannot_run(const char *command, int error);
 /* 1 after an error if stdout could not be written, else 0: a list cut short must not look whole. */
@@ -67,6 +65,11 @@ bool target_is_out_of_reach(const struct image *, const ElfW(Ehdr) *, char why[T
 /* Can path be preloaded into such programs?  False after an error that says why not.  version: "" if it has none. */
 #define LIBRARY_VERSION 64
 bool target_is_library(const char *path, char version[LIBRARY_VERSION]);
+
+/* ---- must.c ---- */
+
+/* Ends with an error if there was no memory. */
+void *must(void *memory);
 
 /* ---- library.c ---- */
 

@@ -5,7 +5,6 @@
 #include <errno.h>
 #include <stdarg.h>
 #include <stdio.h>
-#include <stdlib.h>
 #include <string.h>
 #include <sys/auxv.h>
 
@@ -89,15 +88,6 @@ int misuse(void)
 {
 	complain("try `%s --help`", called);
 	return EXIT_OURS;
-}
-
-void *must(void *memory)
-{
-	if (!memory) {
-		complain("no memory");
-		exit(EXIT_OURS);
-	}
-	return memory;
 }
 
 int cannot_run(const char *command, int error)

@@ -74,12 +74,13 @@ bool play_real(struct real_player *player, const struct scenario *scenario, answ
 {
 	uid_t uid = geteuid();
 	struct stage stage = { .scenario = scenario, .waits = player->waits, .first_port = take_block(player, scenario->ports) };
-	bool opened = stage_open(&stage) && stage.first_port;
+	bool restored;
 
-	if (opened)
-		stage_play(&stage, answer, context);
-	if (opened && seteuid(uid) < 0)
-		opened = false;
+	if (!stage.first_port)
+		return false;
+	stage_open(&stage);
+	stage_play(&stage, answer, context);
+	restored = seteuid(uid) == 0;
 	stage_close(&stage);
-	return opened;
+	return restored;
 }

@@ -10,6 +10,8 @@
 #include <string.h>
 #include <sys/socket.h>
 
+#include "cmd.h"
+
 /* Arguments of an operation, one letter each; those after '?' may be missing. */
 #define ARGUMENT_SOCKET 's'
 #define ARGUMENT_NEW 'n'
@@ -81,24 +83,13 @@ struct parser {
 static void *grow(void *array, size_t count, size_t size)
 {
 	/* Doubles at every power of two. */
-	if (count & (count - 1))
-		return array;
-	array = realloc(array, (count ? 2 * count : 1) * size);
-	if (!array) {
-		perror("scenario");
-		exit(99);
-	}
-	return array;
+	return count & (count - 1) ? array : must(realloc(array, (count ? 2 * count : 1) * size));
 }
 
 static char *copy(const char *text, size_t length)
 {
-	char *result = malloc(length + 1);
+	char *result = must(malloc(length + 1));
 
-	if (!result) {
-		perror("scenario");
-		exit(99);
-	}
 	memcpy(result, text, length);
 	result[length] = '\0';
 	return result;

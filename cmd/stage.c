@@ -16,6 +16,7 @@
 #include <time.h>
 #include <unistd.h>
 
+#include "cmd.h"
 #include "errno_name.h"
 #include "include/fakebind.h"
 #include "world.h"
@@ -444,16 +445,15 @@ static int (*const play[])(struct stage *, const struct step *, int fd) = {
 
 /* ---- the stage ---- */
 
-bool stage_open(struct stage *stage)
+void stage_open(struct stage *stage)
 {
 	/* One more than needed: "uid" and "sleep" look at no socket, but have index 0. */
 	size_t count = stage->scenario->name_count + 1;
 
-	stage->fds = malloc(count * sizeof(*stage->fds));
-	stage->processes = calloc(stage->scenario->step_count + 1, sizeof(*stage->processes));
-	for (size_t i = 0; stage->fds && i < count; i++)
+	stage->fds = must(malloc(count * sizeof(*stage->fds)));
+	stage->processes = must(calloc(stage->scenario->step_count + 1, sizeof(*stage->processes)));
+	for (size_t i = 0; i < count; i++)
 		stage->fds[i] = -1;
-	return stage->fds && stage->processes;
 }
 
 static void play_step(struct stage *stage, const struct step *step)
@@ -483,7 +483,7 @@ void stage_close(struct stage *stage)
 	for (size_t i = 0; i < stage->process_count; i++)
 		if (stage->processes[i].number >= 0)
 			end_process(stage, &stage->processes[i]);
-	for (size_t i = 0; stage->fds && i < stage->scenario->name_count; i++)
+	for (size_t i = 0; i < stage->scenario->name_count; i++)
 		set_socket(stage, i, -1);
 	free(stage->fds);
 	free(stage->processes);

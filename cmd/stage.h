@@ -28,8 +28,8 @@ struct stage {
 	char answer[ANSWER_MAX];
 };
 
-/* Of a stage that knows all but fds, processes and answer.  False: no memory; to be closed all the same. */
-bool stage_open(struct stage *);
+/* Of a stage that knows all but fds, processes and answer. */
+void stage_open(struct stage *);
 void stage_play(struct stage *, answer_function *, void *context);
 /* Closes every socket and ends every child. */
 void stage_close(struct stage *);

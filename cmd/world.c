@@ -4,9 +4,10 @@
 
 #include <errno.h>
 #include <netinet/in.h>
-#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+
+#include "cmd.h"
 
 #define BUCKETS 1024
 #define LOOPBACK_INDEX 1
@@ -72,15 +73,6 @@ struct world {
 	uint16_t choice; /* 0: none */
 	struct verdict verdict;
 };
-
-static void *must(void *memory)
-{
-	if (!memory) {
-		perror("fakebind");
-		exit(125);
-	}
-	return memory;
-}
 
 static int fail(int error)
 {
