@@ -8,7 +8,6 @@
 
 #include <errno.h>
 #include <getopt.h>
-#include <json-c/json.h>
 #include <stdarg.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -17,6 +16,7 @@
 
 #include "grid.h"
 #include "play_model.h"
+#include "print_json.h"
 #include "profile_text.h"
 #include "systems.h"
 
@@ -219,11 +219,11 @@ static struct json_object *system_json(struct atlas *atlas, const struct profile
 	atlas->model = (struct model_player){ .profile = profile };
 	for (size_t i = 0; i < atlas->list.count; i += SOCKETS)
 		json_object_array_add(rows, json_object_new_int(row_of(atlas, &atlas->list.scenarios[i])));
-	json_object_object_add(object, "name", json_object_new_string(profile->name));
-	json_object_object_add(object, "title", json_object_new_string(profile->title));
-	json_object_object_add(object, "family", json_object_new_string(profile->family->name));
-	json_object_object_add(object, "tier", json_object_new_string(tier_names[profile->tier]));
-	json_object_object_add(object, "sources", json_object_new_string(profile->sources));
+	json_add_text(object, "name", profile->name);
+	json_add_text(object, "title", profile->title);
+	json_add_text(object, "family", profile->family->name);
+	json_add_text(object, "tier", tier_names[profile->tier]);
+	json_add_text(object, "sources", profile->sources);
 	json_object_object_add(object, "rows", rows);
 	return object;
 }
@@ -270,7 +270,7 @@ static struct json_object *atlas_json(struct atlas *atlas)
 
 	for (size_t i = 0; i < atlas->systems.count; i++)
 		json_object_array_add(systems, system_json(atlas, atlas->systems.profiles[i]));
-	json_object_object_add(object, "version", json_object_new_string(PACKAGE_VERSION));
+	json_add_text(object, "version", PACKAGE_VERSION);
 	add_questions(object);
 	json_object_object_add(object, "systems", systems);
 	json_object_object_add(object, "rules", json_object_get(atlas->rules.list));

@@ -195,11 +195,11 @@ static struct json_object *side_json(const struct comparison *comparison, int si
 {
 	struct json_object *object = json_object_new_object();
 
-	json_object_object_add(object, "system", json_object_new_string(name_of(comparison, side)));
-	json_object_object_add(object, "answer", json_object_new_string(comparison->replies[side][step].answer));
+	json_add_text(object, "system", name_of(comparison, side));
+	json_add_text(object, "answer", comparison->replies[side][step].answer);
 	if (comparison->replies[side][step].rule) {
-		json_object_object_add(object, "rule", json_object_new_string(rule_id(comparison, side, step)));
-		json_object_object_add(object, "because", json_object_new_string(because(comparison, side, step)));
+		json_add_text(object, "rule", rule_id(comparison, side, step));
+		json_add_text(object, "because", because(comparison, side, step));
 	}
 	return object;
 }
@@ -208,9 +208,9 @@ static void print_json(const struct comparison *comparison, const struct scenari
 {
 	struct json_object *object = json_object_new_object(), *sides = json_object_new_array();
 
-	json_object_object_add(object, "scenario", json_object_new_string(scenario->name));
+	json_add_text(object, "scenario", scenario->name);
 	json_object_object_add(object, "step", json_object_new_int64((int64_t)step + 1));
-	json_object_object_add(object, "operation", json_object_new_string(scenario->steps[step].line));
+	json_add_text(object, "operation", scenario->steps[step].line);
 	json_object_array_add(sides, side_json(comparison, 0, step));
 	json_object_array_add(sides, side_json(comparison, 1, step));
 	json_object_object_add(object, "answers", sides);

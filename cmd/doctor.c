@@ -398,13 +398,13 @@ static void print_json(const struct report *report, const char *path)
 		const struct finding *finding = &report->findings[i];
 		struct json_object *one = json_object_new_object();
 
-		json_object_object_add(one, "level", json_object_new_string(level_names[finding->level]));
-		json_object_object_add(one, "check", json_object_new_string(finding->check));
-		json_object_object_add(one, "finding", json_object_new_string(finding->text));
-		json_object_object_add(one, "advice", finding->advice ? json_object_new_string(finding->advice) : NULL);
+		json_add_text(one, "level", level_names[finding->level]);
+		json_add_text(one, "check", finding->check);
+		json_add_text(one, "finding", finding->text);
+		json_add_text(one, "advice", finding->advice);
 		json_object_array_add(array, one);
 	}
-	json_object_object_add(object, "command", json_object_new_string(path));
+	json_add_text(object, "command", path);
 	json_object_object_add(object, "leaks", json_object_new_boolean(leaks(report)));
 	json_object_object_add(object, "findings", array);
 	json_print(object);

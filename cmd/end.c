@@ -98,8 +98,8 @@ static void print_json(const struct line *lines, size_t count)
 
 		for (size_t j = 0; j < named(&lines[i]); j++)
 			json_object_array_add(pids, json_object_new_int64(lines[i].programs[j]));
-		json_object_object_add(object, "session", json_object_new_string(lines[i].name));
-		json_object_object_add(object, "system", json_object_new_string(lines[i].system));
+		json_add_text(object, "session", lines[i].name);
+		json_add_text(object, "system", lines[i].system);
 		json_object_object_add(object, "records", json_object_new_int64((int64_t)lines[i].sockets));
 		json_object_object_add(object, "programs", json_object_new_int64((int64_t)lines[i].program_count));
 		json_object_object_add(object, "pids", pids);

@@ -8,6 +8,7 @@
 #include <string.h>
 
 #include "cmd.h"
+#include "print_json.h"
 
 /* As shim/engine/unseen.c has them. */
 #define HOST_TIME_WAIT 60000 /* include/net/tcp.h TCP_TIMEWAIT_LEN */
@@ -414,7 +415,7 @@ static struct json_object *process_json(uint32_t pid, int fd)
 	struct json_object *object = json_object_new_object();
 	char name[PROGRAM_NAME];
 
-	json_object_object_add(object, "program", json_object_new_string(program_name(pid, name)));
+	json_add_text(object, "program", program_name(pid, name));
 	json_object_object_add(object, "pid", json_object_new_int64(pid));
 	json_object_object_add(object, "fd", fd < 0 ? NULL : json_object_new_int(fd));
 	return object;
@@ -440,14 +441,14 @@ struct json_object *holding_json(const struct holding *holding, const struct hol
 	bool owned = holding->owner_alive && holder->pid && !holder_is_memory(holder->state);
 
 	inet_ntop(holder->domain, holder->address, address, sizeof(address));
-	json_object_object_add(object, "protocol", json_object_new_string(protocol_text(holder->protocol)));
-	json_object_object_add(object, "address", json_object_new_string(address));
+	json_add_text(object, "protocol", protocol_text(holder->protocol));
+	json_add_text(object, "address", address);
 	json_object_object_add(object, "port", json_object_new_int(holder->port));
-	json_object_object_add(object, "state", json_object_new_string(state_text(holder->state)));
+	json_add_text(object, "state", state_text(holder->state));
 	json_object_object_add(object, "options", options_json(holder->options, holder->domain));
 	json_object_object_add(object, "uid", json_object_new_int64(holder->uid));
-	json_object_object_add(object, "origin", json_object_new_string(origins[holding->origin]));
-	json_object_object_add(object, "evidence", json_object_new_string(evidences[holding->evidence]));
+	json_add_text(object, "origin", origins[holding->origin]);
+	json_add_text(object, "evidence", evidences[holding->evidence]);
 	json_object_object_add(object, "owner", owned ? process_json(holder->pid, holder->fd) : NULL);
 	json_object_object_add(object, "open_in", openers_json(holding, openers));
 	return object;

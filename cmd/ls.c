@@ -11,6 +11,7 @@
 
 #include "colour.h"
 #include "holding.h"
+#include "print_json.h"
 #include "sessions.h"
 #include "terminal.h"
 
@@ -220,9 +221,9 @@ static struct json_object *session_json(const struct listing *listing, const str
 {
 	struct json_object *object = json_object_new_object(), *sockets = json_object_new_array();
 
-	json_object_object_add(object, "session", json_object_new_string(session->name));
-	json_object_object_add(object, "system", json_object_new_string(system));
-	json_object_object_add(object, "registry", json_object_new_string(session->path));
+	json_add_text(object, "session", session->name);
+	json_add_text(object, "system", system);
+	json_add_text(object, "registry", session->path);
 	for (size_t i = 0; i < holdings->count; i++) {
 		struct row row = as_row(holdings, &holdings->all[i], profile);
 		struct json_object *socket;

@@ -289,7 +289,7 @@ static int list_systems(struct systems *systems)
 	for (size_t i = 0; i < systems->count; i++) {
 		struct json_object *one = json_object_new_object();
 
-		json_object_object_add(one, "os", json_object_new_string(systems->words[i]));
+		json_add_text(one, "os", systems->words[i]);
 		json_object_array_add(include, one);
 	}
 	json_object_object_add(object, "include", include);

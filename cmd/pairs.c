@@ -314,13 +314,13 @@ static struct json_object *verdict_json(const struct table *table, size_t pair, 
 	const struct verdict_word *word = verdict_at(table, pair, system);
 	struct json_object *object = json_object_new_object();
 
-	json_object_object_add(object, "system", json_object_new_string(table->wish->systems.profiles[system]->name));
-	json_object_object_add(object, "answer", json_object_new_string(word->answer));
+	json_add_text(object, "system", table->wish->systems.profiles[system]->name);
+	json_add_text(object, "answer", word->answer);
 	if (word->at_listen)
-		json_object_object_add(object, "at", json_object_new_string("listen"));
+		json_add_text(object, "at", "listen");
 	if (word->rule) {
-		json_object_object_add(object, "rule", json_object_new_string(word->rule->id));
-		json_object_object_add(object, "because", word->rule->because ? json_object_new_string(word->rule->because) : NULL);
+		json_add_text(object, "rule", word->rule->id);
+		json_add_text(object, "because", word->rule->because);
 	}
 	return object;
 }
@@ -329,7 +329,7 @@ static void print_json(const struct table *table, size_t pair)
 {
 	struct json_object *object = json_object_new_object(), *answers = json_object_new_array();
 
-	json_object_object_add(object, "pair", json_object_new_string(table->list.scenarios[pair].name));
+	json_add_text(object, "pair", table->list.scenarios[pair].name);
 	json_object_object_add(object, "differs", json_object_new_boolean(differs(table, pair)));
 	for (size_t i = 0; i < table->wish->systems.count; i++)
 		json_object_array_add(answers, verdict_json(table, pair, i));
