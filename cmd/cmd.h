@@ -70,6 +70,8 @@ bool target_is_library(const char *path, char version[LIBRARY_VERSION]);
 
 /* Ends with an error if there was no memory. */
 void *must(void *memory);
+/* Room for one more in an array of count that grew one by one, doubled at every power of two. */
+void *grow(void *array, size_t count, size_t size);
 
 /* ---- library.c ---- */
 

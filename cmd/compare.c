@@ -132,7 +132,7 @@ static void note_cause(struct comparison *comparison, size_t number, size_t step
 			free(key);
 			return;
 		}
-	comparison->causes = must(realloc(comparison->causes, (comparison->cause_count + 1) * sizeof(*comparison->causes)));
+	comparison->causes = grow(comparison->causes, comparison->cause_count, sizeof(*comparison->causes));
 	comparison->causes[comparison->cause_count++] = (struct cause){ key, 1, number };
 }
 

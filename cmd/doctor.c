@@ -51,7 +51,7 @@ void report_add(struct report *report, enum level level, const char *check, cons
 	if (vasprintf(&finding.text, format, arguments) < 0)
 		must(NULL);
 	va_end(arguments);
-	report->findings = must(realloc(report->findings, (report->count + 1) * sizeof(*report->findings)));
+	report->findings = grow(report->findings, report->count, sizeof(*report->findings));
 	report->findings[report->count++] = finding;
 }
 

@@ -18,14 +18,9 @@
 
 static struct holding *add(struct holdings *holdings)
 {
-	struct holding *all = holdings->all;
-
-	if ((holdings->count & (holdings->count - 1)) == 0) /* full at each power of two */
-		all = must(realloc(all, (holdings->count ? 2 * holdings->count : 1) * sizeof(*all)));
-	holdings->all = all;
-	all += holdings->count++;
-	*all = (struct holding){ .origin = ORIGIN_REGISTERED };
-	return all;
+	holdings->all = grow(holdings->all, holdings->count, sizeof(*holdings->all));
+	holdings->all[holdings->count] = (struct holding){ .origin = ORIGIN_REGISTERED };
+	return &holdings->all[holdings->count++];
 }
 
 static enum evidence evidence_without_kernel(const struct holding *holding, const struct kernel *kernel, bool doubtful)

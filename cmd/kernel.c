@@ -13,22 +13,13 @@
 #include "cmd.h"
 #include "shim/host/ask.h"
 
-/* One more place in an array that grows. */
-static void *grown(void *array, size_t count, size_t *room, size_t size)
-{
-	if (count < *room)
-		return array;
-	*room = 2 * *room + 64;
-	return must(realloc(array, *room * size));
-}
-
 /* ---- sockets ---- */
 
 static bool take(void *context, const struct diag_socket *socket)
 {
 	struct kernel *kernel = context;
 
-	kernel->sockets = grown(kernel->sockets, kernel->count, &kernel->room, sizeof(*kernel->sockets));
+	kernel->sockets = grow(kernel->sockets, kernel->count, sizeof(*kernel->sockets));
 	kernel->sockets[kernel->count++] = *socket;
 	return true;
 }
@@ -99,7 +90,7 @@ static void read_descriptors(struct openers *openers, long pid)
 		target[length > 0 ? length : 0] = '\0';
 		if (sscanf(target, "socket:[%lu]", &inode) != 1)
 			continue;
-		openers->all = grown(openers->all, openers->count, &openers->room, sizeof(*openers->all));
+		openers->all = grow(openers->all, openers->count, sizeof(*openers->all));
 		openers->all[openers->count++] = (struct opener){ inode, (uint32_t)pid, (int)fd };
 	}
 	closedir(directory);

@@ -11,7 +11,7 @@ struct kernel {
 	bool known; /* it answered */
 	uint64_t netns;
 	struct diag_socket *sockets; /* by cookie */
-	size_t count, room;
+	size_t count;
 };
 
 struct opener {
@@ -22,7 +22,7 @@ struct opener {
 
 struct openers {
 	struct opener *all; /* by inode, pid, descriptor */
-	size_t count, room;
+	size_t count;
 };
 
 void kernel_read(struct kernel *);

@@ -284,8 +284,7 @@ static void take_line(struct log_list *list, const char *path, unsigned number, 
 		return;
 	}
 	line.number = number;
-	if (!(list->count & (list->count - 1)))
-		list->lines = must(realloc(list->lines, (list->count ? 2 * list->count : 1) * sizeof(*list->lines)));
+	list->lines = grow(list->lines, list->count, sizeof(*list->lines));
 	list->lines[list->count++] = line;
 }
 

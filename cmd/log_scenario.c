@@ -259,8 +259,7 @@ static void end_step(struct translation *t, size_t line)
 		fputc('\n', t->file);
 	else
 		fprintf(t->file, " # %u\n", t->log->lines[line].number);
-	if (!(t->to->step_count & (t->to->step_count - 1)))
-		t->to->line = must(realloc(t->to->line, (t->to->step_count ? 2 * t->to->step_count : 1) * sizeof(*t->to->line)));
+	t->to->line = grow(t->to->line, t->to->step_count, sizeof(*t->to->line));
 	t->to->line[t->to->step_count++] = line;
 }
 

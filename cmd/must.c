@@ -12,3 +12,8 @@ void *must(void *memory)
 	}
 	return memory;
 }
+
+void *grow(void *array, size_t count, size_t size)
+{
+	return count & (count - 1) ? array : must(realloc(array, (count ? 2 * count : 1) * size));
+}

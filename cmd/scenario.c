@@ -80,12 +80,6 @@ struct parser {
 	char *cursor; /* rest of the current line */
 };
 
-static void *grow(void *array, size_t count, size_t size)
-{
-	/* Doubles at every power of two. */
-	return count & (count - 1) ? array : must(realloc(array, (count ? 2 * count : 1) * size));
-}
-
 static char *copy(const char *text, size_t length)
 {
 	char *result = must(malloc(length + 1));

@@ -68,15 +68,10 @@ static void read_directory(struct session_list *list, const char *directory, DIR
 	struct dirent *entry;
 
 	while ((entry = readdir(stream))) {
-		struct session_file *files;
-
 		if (!is_registry(dirfd(stream), entry->d_name))
 			continue;
-		files = realloc(list->files, (list->count + 1) * sizeof(*files));
-		if (!files)
-			return;
-		list->files = files;
-		list->count += describe(directory, entry->d_name, &files[list->count]);
+		list->files = grow(list->files, list->count, sizeof(*list->files));
+		list->count += describe(directory, entry->d_name, &list->files[list->count]);
 	}
 	if (list->count)
 		qsort(list->files, list->count, sizeof(*list->files), by_name);

@@ -10,8 +10,8 @@
 
 static void add(struct systems *systems, const struct profile *profile, const char *word)
 {
-	systems->profiles = must(realloc(systems->profiles, (systems->count + 1) * sizeof(*systems->profiles)));
-	systems->words = must(realloc(systems->words, (systems->count + 1) * sizeof(*systems->words)));
+	systems->profiles = grow(systems->profiles, systems->count, sizeof(*systems->profiles));
+	systems->words = grow(systems->words, systems->count, sizeof(*systems->words));
 	systems->words[systems->count] = must(strdup(word));
 	systems->profiles[systems->count++] = profile;
 }

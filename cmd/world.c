@@ -372,7 +372,7 @@ static int open_descriptor(struct world *world, struct node *node)
 	while (fd < world->descriptor_count && world->descriptors[fd])
 		fd++;
 	if (fd == world->descriptor_count)
-		world->descriptors = must(realloc(world->descriptors, ++world->descriptor_count * sizeof *world->descriptors));
+		world->descriptors = grow(world->descriptors, world->descriptor_count++, sizeof *world->descriptors);
 	world->descriptors[fd] = node;
 	node->references++;
 	return (int)fd;
@@ -588,7 +588,7 @@ int world_fork(struct world *world, int fd)
 
 	if (!node)
 		return -1;
-	world->processes = must(realloc(world->processes, (world->process_count + 1) * sizeof *world->processes));
+	world->processes = grow(world->processes, world->process_count, sizeof *world->processes);
 	world->processes[world->process_count] = node;
 	node->references++;
 	return (int)world->process_count++;
