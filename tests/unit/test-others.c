@@ -250,6 +250,35 @@ Test(others, no_port_left)
 	cr_expect_eq(no_port("fuchsia", CALL_BIND, PROTOCOL_TCP), EADDRNOTAVAIL);
 }
 
+/* ---- sockets that listen or are connected ---- */
+
+static int in_state_error(const char *name, enum call call, enum protocol protocol, enum state state)
+{
+	const struct profile *profile = profile_of(name);
+	struct holder socket = in_state(fresh(profile, protocol, "127.0.0.1"), state);
+	struct asked asked = ask(profile, call, &socket);
+
+	return asked.final ? asked.verdict.error : -1;
+}
+
+Test(others, calls_of_used_sockets)
+{
+	static const char *const names[] = { "illumos", "fuchsia", "windows", "gvisor" };
+
+	for (size_t i = 0; i < sizeof names / sizeof *names; i++) {
+		cr_expect_eq(in_state_error(names[i], CALL_CONNECT, PROTOCOL_TCP, STATE_LISTENING), i ? EINVAL : EOPNOTSUPP, "%s", names[i]);
+		cr_expect_eq(in_state_error(names[i], CALL_CONNECT, PROTOCOL_TCP, STATE_CONNECTED), EISCONN, "%s", names[i]);
+		cr_expect_eq(in_state_error(names[i], CALL_CONNECT, PROTOCOL_TCP, STATE_BOUND), -1, "%s", names[i]);
+		cr_expect_eq(in_state_error(names[i], CALL_CONNECT, PROTOCOL_UDP, STATE_CONNECTED), -1, "%s", names[i]);
+		cr_expect_eq(in_state_error(names[i], CALL_LISTEN, PROTOCOL_TCP, STATE_CONNECTED), i == 2 ? EISCONN : EINVAL, "%s", names[i]);
+		cr_expect_eq(in_state_error(names[i], CALL_LISTEN, PROTOCOL_TCP, STATE_LISTENING), 0, "%s", names[i]);
+		cr_expect_eq(in_state_error(names[i], CALL_LISTEN, PROTOCOL_UDP, STATE_BOUND), EOPNOTSUPP, "%s", names[i]);
+		cr_expect_eq(in_state_error(names[i], CALL_ACCEPT, PROTOCOL_TCP, STATE_BOUND), EINVAL, "%s", names[i]);
+		cr_expect_eq(in_state_error(names[i], CALL_ACCEPT, PROTOCOL_UDP, STATE_BOUND), EOPNOTSUPP, "%s", names[i]);
+		cr_expect_eq(in_state_error(names[i], CALL_ACCEPT, PROTOCOL_TCP, STATE_LISTENING), -1, "%s", names[i]);
+	}
+}
+
 /* ---- illumos ---- */
 
 Test(illumos, option_values)
