@@ -209,20 +209,11 @@ static bool listens(struct verdict *verdict)
 
 static bool before_listen(const struct question *question, struct verdict *verdict)
 {
-	if (question->protocol == PROTOCOL_UDP)
-		return verdict_final(verdict, EOPNOTSUPP, &listen_udp);
-	switch (question->state) {
-	case STATE_CONNECTED:
-		return verdict_final(verdict, EINVAL, &listen_connected);
-	case STATE_LISTENING:
-		return verdict_final(verdict, 0, &ok_listen_again);
-	case STATE_DEAD:
+	if (listen_decided(question, &listen_udp, &listen_connected, &ok_listen_again, verdict))
+		return true;
+	if (question->state == STATE_DEAD)
 		return verdict_final(verdict, ENOTCONN, &socket_gone);
-	case STATE_UNBOUND:
-		return IS_ALONE(question) && listens(verdict);
-	default:
-		return false;
-	}
+	return question->state == STATE_UNBOUND && IS_ALONE(question) && listens(verdict);
 }
 
 static bool before_connect(const struct question *question, struct verdict *verdict)

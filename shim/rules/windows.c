@@ -295,6 +295,7 @@ static bool windows_before(const struct question *question, struct verdict *verd
 /* ---- options ---- */
 
 static const struct option_row rows[] = {
+	{ IPPROTO_IPV6, IPV6_V6ONLY, 0, 0, false }, /* XP alone, which has two separate stacks */
 	{ SOL_SOCKET, SO_REUSEADDR, OPTION_REUSEADDR, 1, false },
 	{ SOL_SOCKET, SO_REUSEPORT, 0, 0, false },
 	{ SOL_SOCKET, FAKEBIND_SO_EXCLUSIVE, OPTION_EXCLUSIVE, 1, false },
@@ -302,18 +303,6 @@ static const struct option_row rows[] = {
 	{ SOL_SOCKET_FOREIGN, FAKEBIND_SO_EXCLUSIVE, OPTION_EXCLUSIVE, 1, false },
 	{ SOL_SOCKET_FOREIGN, EXCLUSIVE_WINDOWS, OPTION_EXCLUSIVE, 1, false },
 	{ IPPROTO_IPV6, IPV6_V6ONLY, OPTION_V6ONLY, 1, true },
-	{ -1, 0, 0, 0, false },
-};
-
-/* XP has two separate stacks. */
-static const struct option_row xp_rows[] = {
-	{ SOL_SOCKET, SO_REUSEADDR, OPTION_REUSEADDR, 1, false },
-	{ SOL_SOCKET, SO_REUSEPORT, 0, 0, false },
-	{ SOL_SOCKET, FAKEBIND_SO_EXCLUSIVE, OPTION_EXCLUSIVE, 1, false },
-	{ SOL_SOCKET, EXCLUSIVE_WINDOWS, OPTION_EXCLUSIVE, 1, false },
-	{ SOL_SOCKET_FOREIGN, FAKEBIND_SO_EXCLUSIVE, OPTION_EXCLUSIVE, 1, false },
-	{ SOL_SOCKET_FOREIGN, EXCLUSIVE_WINDOWS, OPTION_EXCLUSIVE, 1, false },
-	{ IPPROTO_IPV6, IPV6_V6ONLY, 0, 0, false },
 	{ -1, 0, 0, 0, false },
 };
 
@@ -331,7 +320,7 @@ static void windows_option(const struct option_question *question, struct option
 {
 	const uint32_t both = OPTION_REUSEADDR | OPTION_EXCLUSIVE;
 
-	option_by_rows(question, is(question->profile, trait_winsock, winsock_xp) ? xp_rows : rows, &option_rules, answer);
+	option_by_rows(question, is(question->profile, trait_winsock, winsock_xp) ? rows : rows + 1, &option_rules, answer);
 	if (answer->passes || answer->error || question->call != CALL_SETSOCKOPT)
 		return;
 	if ((OPTIONS_SHOWN(answer->options) & both) == both) {
