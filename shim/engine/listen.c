@@ -66,7 +66,7 @@ static bool listens_alone(int fd, const struct slot *slot, int backlog)
 static int host_listen(struct decision *d, int backlog)
 {
 	if (!session.mirror)
-		return permit_listen(d->fd, backlog);
+		return permit_listen(d->fd, &d->claim, backlog);
 	int result = real.listen(d->fd, backlog);
 	if (result == 0 || errno != EADDRINUSE || !(session.beyond_host || registry_expired(&session.registry, d->bucket)))
 		return result;

@@ -49,21 +49,23 @@ int permit_first_bind(int fd, const struct holder *claim, const struct sockaddr 
 		tell_option(fd, claim->domain == AF_INET ? IPPROTO_IP : IPPROTO_IPV6, claim->domain == AF_INET ? IP_FREEBIND : IPV6_FREEBIND, 1);
 		result = real.bind(fd, address, length);
 	}
-	if (result == 0)
+	if (result == 0 && claim->options & OPTION_REUSEPORT)
+		permit_reuse(fd, claim);
+	else if (result == 0)
 		tell_option(fd, SOL_SOCKET, SO_REUSEADDR, 1);
 	return result;
 }
 
-int permit_listen(int fd, int backlog)
+int permit_listen(int fd, const struct holder *claim, int backlog)
 {
+	bool grouped = claim->options & OPTION_REUSEPORT;
+	if (grouped)
+		tell_option(fd, SOL_SOCKET, SO_REUSEPORT, 1);
 	int result = real.listen(fd, backlog);
-	if (result < 0 && errno == EADDRINUSE) {
-		tell_option(fd, SOL_SOCKET, SO_REUSEPORT, 1);
-		return real.listen(fd, backlog);
-	}
-	if (result == 0)
-		tell_option(fd, SOL_SOCKET, SO_REUSEPORT, 1);
-	return result;
+	if (grouped || (result < 0 && errno != EADDRINUSE))
+		return result;
+	tell_option(fd, SOL_SOCKET, SO_REUSEPORT, 1);
+	return result == 0 ? 0 : real.listen(fd, backlog);
 }
 
 int permit_bind(int fd, const struct holder *claim, const struct sockaddr *address, socklen_t length, uint32_t afterwards)

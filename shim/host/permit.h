@@ -15,8 +15,9 @@
  * where nothing overlapping is bound at all, and gives argument errors in the kernel's order. */
 SELDOM int permit_plain_bind(int fd, const struct holder *, const struct sockaddr *, socklen_t);
 
-/* bind() with nothing permitted, but the socket gets SO_REUSEADDR when it succeeds: that keeps the host from
- * handing out used ports for port 0, and a socket that meets nobody needs its options only afterwards.
+/* bind() with nothing permitted, but the socket gets SO_REUSEADDR when it succeeds (and SO_REUSEPORT if the program
+ * asked for it: it may have plans for the group): that keeps the host from handing out used ports for port 0, and a
+ * socket that meets nobody needs its options only afterwards.
  * any_address: addresses that are not this host's are bound too (IP_FREEBIND).  The program's own options must not
  * be set on the host.  0: nothing overlapping was there. */
 int permit_first_bind(int fd, const struct holder *, const struct sockaddr *, socklen_t, bool any_address);
@@ -26,10 +27,10 @@ int permit_first_bind(int fd, const struct holder *, const struct sockaddr *, so
 #define PERMIT_KEEP UINT32_MAX
 SELDOM int permit_bind(int fd, const struct holder *, const struct sockaddr *, socklen_t, uint32_t afterwards);
 
-/* listen() that only sockets from outside can refuse.  SO_REUSEPORT lets others listen beside it; before listen() it
- * would begin a group (net/core/sock_reuseport.c reuseport_alloc()), which costs, and which the host begins with the
- * second listener anyway (reuseport_add_sock()). */
-int permit_listen(int fd, int backlog);
+/* listen() that only sockets from outside can refuse.  SO_REUSEPORT lets others listen beside it.  Before listen() it
+ * would begin a group (net/core/sock_reuseport.c reuseport_alloc()), which costs; if the program did not ask for one,
+ * the second listener begins it (reuseport_add_sock()). */
+int permit_listen(int fd, const struct holder *, int backlog);
 
 /* SO_REUSEADDR and SO_REUSEPORT as in options, no others. */
 SELDOM void permit_exactly(int fd, uint32_t options);
