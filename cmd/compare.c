@@ -337,7 +337,9 @@ static int compare_two(const struct pairs_wish *wish, char **paths)
 
 	for (int side = 0; side < 2; side++)
 		comparison.model[side] = (struct model_player){ .profile = wish->systems.profiles[side], .loopback_alias = wish->loopback_alias };
-	if (*paths ? !scenarios_read(&comparison.list, paths) : !grid_scenarios(&comparison.list))
+	if (!*paths && !grid_scenarios(&comparison.list))
+		must(NULL);
+	if (*paths && !scenarios_read(&comparison.list, paths))
 		goto cleanup;
 	if (comparison.list.count)
 		result = compare(&comparison);

@@ -4,7 +4,6 @@
 
 #include "sessions.h"
 
-#include <errno.h>
 #include <getopt.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -61,7 +60,7 @@ static int expire(const struct wish *wish)
 		return EXIT_OURS;
 	error = registry_open(&registry, session.path, NULL, 0);
 	if (error != REGISTRY_OK) {
-		complain("%s: %s", session.path, error == REGISTRY_SYSTEM ? strerror(errno) : registry_error_text(error));
+		complain("%s: %s", session.path, registry_error_text(error));
 		return EXIT_OURS;
 	}
 	done = registry_expire(&registry, wish->port);

@@ -254,7 +254,7 @@ static bool look_at(const struct listing *listing, const struct session_file *se
 	if (error == REGISTRY_SYSTEM && errno == ENOENT && !listing->session)
 		return true; /* it ended just now */
 	if (error != REGISTRY_OK) {
-		complain("%s: %s", session->path, error == REGISTRY_SYSTEM ? strerror(errno) : registry_error_text(error));
+		complain("%s: %s", session->path, registry_error_text(error));
 		return error == REGISTRY_FOREIGN && !listing->session; /* what an older fakebind left is no failure of this one */
 	}
 	holdings_read(&holdings, &registry, profile, &listing->kernel);

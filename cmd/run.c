@@ -206,7 +206,7 @@ static bool join_session(const char *path, const struct request *request)
 		complain("session %s is one of another system than %s: choose another name, or end it: fakebind end %s",
 			 name, request->profile->name, name);
 	else
-		complain("session %s: %s: %s", name, path, error == REGISTRY_SYSTEM ? strerror(errno) : registry_error_text(error));
+		complain("session %s: %s: %s", name, path, registry_error_text(error));
 	return false;
 }
 

@@ -226,7 +226,7 @@ static bool open_scene(struct scene *scene, const struct query *query)
 	if (found) {
 		error = session_open(&scene->session, &scene->registry, scene->kernel.netns, scene->system, &scene->profile);
 		if (error != REGISTRY_OK) {
-			complain("%s: %s", scene->session.path, error == REGISTRY_SYSTEM ? strerror(errno) : registry_error_text(error));
+			complain("%s: %s", scene->session.path, registry_error_text(error));
 			return false;
 		}
 	}

@@ -253,7 +253,7 @@ void session_start(void)
 		return;
 	int saved = errno;
 	enum registry_error error = registry_open(&session.registry, path, system, 0);
-	const char *text = error == REGISTRY_SYSTEM ? strerror(errno) : registry_error_text(error);
+	const char *text = registry_error_text(error);
 	errno = saved;
 	if (error != REGISTRY_OK) {
 		session_say("fakebind: ", path, ": ", text, "; calls pass to the host", NULL);

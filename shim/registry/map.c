@@ -258,7 +258,7 @@ const char *registry_error_text(enum registry_error error)
 {
 	switch (error) {
 	case REGISTRY_OK: return "no error";
-	case REGISTRY_SYSTEM: return "system call failed";
+	case REGISTRY_SYSTEM: return strerror(errno);
 	case REGISTRY_FOREIGN: return "not a registry file of this version";
 	case REGISTRY_OWNER: return "belongs to another user, or others may write it";
 	case REGISTRY_PROFILE: return "made for another system";

@@ -42,6 +42,7 @@ void registry_close(struct registry *);
 /* From now on this thread's calls are about a socket of that network namespace; 0: of registry.netns.  Holders of other
  * namespaces are never shown. */
 void registry_about(uint64_t netns);
+/* Right after the call: REGISTRY_SYSTEM is what errno says. */
 const char *registry_error_text(enum registry_error);
 
 /* ---- deciding ---- */
