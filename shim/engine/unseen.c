@@ -9,26 +9,12 @@
 
 #include "../host/ask.h"
 #include "../host/diag.h"
+#include "../rules/family.h"
 #include "claim.h"
 #include "session.h"
 
 #define TICK_MS 10 /* the host's timers are that exact */
 #define TIME_WAIT_MS 60000 /* of the host: include/net/tcp.h TCP_TIMEWAIT_LEN, and tcp_fin_timeout's default */
-
-static bool is_mapped(const struct holder *holder, const uint8_t **ipv4)
-{
-	static const uint8_t prefix[12] = { [10] = 0xff, [11] = 0xff };
-	*ipv4 = holder->address + (holder->domain == AF_INET ? 0 : 12);
-	return holder->domain == AF_INET || !memcmp(holder->address, prefix, sizeof prefix);
-}
-
-static bool same_address(const struct holder *a, const struct holder *b)
-{
-	const uint8_t *a4, *b4;
-	if (is_mapped(a, &a4) && is_mapped(b, &b4))
-		return !memcmp(a4, b4, 4);
-	return a->domain == b->domain && !memcmp(a->address, b->address, sizeof a->address);
-}
 
 /* The listener it was accepted from, alive or gone (STATE_DEAD: decide.c keeps such a record for this). */
 static bool find_listener(const struct holder *child, uint32_t bucket, struct holder *listener)
@@ -39,8 +25,8 @@ static bool find_listener(const struct holder *child, uint32_t bucket, struct ho
 	registry_first(&session.registry, bucket, 0, &cursor);
 	while (registry_next(&session.registry, &cursor, &holder, &doubtful)) {
 		bool listened = holder.state == STATE_LISTENING || holder.state == STATE_DEAD;
-		bool exact = same_address(&holder, child);
-		if (!listened || holder.protocol != child->protocol || holder.port != child->port || (!exact && !address_is_any(&holder)))
+		bool exact = holders_same_address(&holder, child);
+		if (!listened || !holders_same_port(&holder, child) || holder.domain != child->domain || (!exact && !holder_is_wild(&holder)))
 			continue;
 		if (found && !exact)
 			continue;
@@ -119,9 +105,9 @@ struct twin {
 static bool is_twin(void *context, const struct diag_socket *socket)
 {
 	struct twin *twin = context;
-	bool from = address_is_any(twin->from) || same_address(twin->from, &socket->holder);
+	bool from = holder_is_wild(twin->from) || holders_same_address(twin->from, &socket->holder);
 	twin->found = socket->holder.state == STATE_TIME_WAIT && from && socket->peer.port == twin->to->port &&
-		      same_address(twin->to, &socket->peer) && unseen_remains(socket) != STATE_UNBOUND;
+		      holders_same_address(twin->to, &socket->peer) && unseen_remains(socket) != STATE_UNBOUND;
 	return !twin->found;
 }
 
