@@ -85,8 +85,8 @@ static int connect_host(struct decision *d, const struct sockaddr *address, sock
 	if (!known && d->slot->flags & SLOT_CONNECTED)
 		unseen_opened(d->fd, d->slot, OPTION_CLIENT | OPTION_AUTOBOUND);
 	if (result == 0 && known) {
-		before.state = STATE_CONNECTED;
-		registry_update(&session.registry, d->slot->record, STATE_CONNECTED, before.options);
+		before.state = d->slot->flags & SLOT_CONNECTED ? STATE_CONNECTED : STATE_BOUND;
+		registry_update(&session.registry, d->slot->record, (enum state)before.state, before.options);
 		claim_anchor(&before, claim_bucket(before.protocol, before.port));
 	}
 	return claim_host_answer(CALL_CONNECT, result);

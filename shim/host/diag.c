@@ -53,7 +53,7 @@ static uint32_t states_of(enum protocol protocol, enum diag_what what)
 	return (STATE_BIT(DIAG_BOUND_INACTIVE + 1) - 1) & ~STATE_BIT(TCP_SYN_RECV) & ~STATE_BIT(12);
 }
 
-static uint8_t state_of(enum protocol protocol, const struct inet_diag_msg *message)
+static uint8_t state_of(const struct inet_diag_msg *message)
 {
 	switch (message->idiag_state) {
 	case TCP_LISTEN:
@@ -66,7 +66,7 @@ static uint8_t state_of(enum protocol protocol, const struct inet_diag_msg *mess
 	case TCP_FIN_WAIT2: /* without a descriptor it is a TIME_WAIT mini-socket (tcp_time_wait(), 2.6 and later) */
 		return message->idiag_inode == 0 && message->idiag_timer == 3 ? STATE_TIME_WAIT : STATE_CONNECTED;
 	default:
-		return protocol == PROTOCOL_UDP ? STATE_BOUND : STATE_CONNECTED;
+		return STATE_CONNECTED;
 	}
 }
 
@@ -92,7 +92,7 @@ static void read_message(enum protocol protocol, const struct nlmsghdr *header, 
 	to->holder.cookie = message->id.idiag_cookie[0] | (uint64_t)message->id.idiag_cookie[1] << 32;
 	to->holder.ifindex = message->id.idiag_if;
 	to->holder.uid = message->idiag_uid;
-	to->holder.state = state_of(protocol, message);
+	to->holder.state = state_of(message);
 	to->half_closed = to->holder.state == STATE_TIME_WAIT && message->idiag_state == TCP_FIN_WAIT2;
 	to->closing = message->idiag_inode == 0 && to->holder.state == STATE_CONNECTED &&
 		      STATE_BIT(message->idiag_state) & (STATE_BIT(TCP_FIN_WAIT1) | STATE_BIT(TCP_FIN_WAIT2) | STATE_BIT(TCP_CLOSING));
