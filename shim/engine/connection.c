@@ -191,7 +191,10 @@ int engine_shutdown(int fd, int how)
 		if (claim_before(&d, &question, &unused, &unused_length))
 			return d.verdict.error ? refuse(&d) : 0;
 	}
-	int result = claim_host_answer(CALL_SHUTDOWN, real.shutdown(fd, how));
+	/* The host would remember it of a socket without a connection, to the cost of the next one. */
+	bool idle = claim_over(CALL_SHUTDOWN, fd, &d.claim) != CLAIM_NOT_OVER;
+	int result = idle ? (errno = ENOTCONN, -1) : real.shutdown(fd, how);
+	result = claim_host_answer(CALL_SHUTDOWN, result);
 	if (d.verdict.flags & (VERDICT_UNBINDS | VERDICT_KILLS))
 		claim_apply(&d, d.verdict.flags);
 	else
