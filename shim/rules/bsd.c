@@ -463,7 +463,8 @@ static void bsd_end(struct judgement *judgement, struct verdict *verdict)
 
 static int bsd_error(const struct profile *profile, enum call call, int host_errno)
 {
-	(void)profile;
+	if (call == CALL_SHUTDOWN && host_errno == ENOTCONN && bsd_is(profile, trait_idle_shutdown, idle_shutdown_ends))
+		return 0;
 	/* A connection that exists already (in_pcbconnect()). */
 	return call == CALL_CONNECT && host_errno == EADDRNOTAVAIL ? EADDRINUSE : host_errno;
 }

@@ -395,7 +395,9 @@ static bool before_shutdown(const struct question *question, struct verdict *ver
 	case idle_shutdown_enotconn:
 		return bsd_answer(verdict, ENOTCONN, &shutdown_idle);
 	case idle_shutdown_ends:
-		return tcp && question->argument != SHUT_RD ? end_socket(question, verdict) : IS_ALONE(question) && bsd_answer(verdict, 0, &ok_ended);
+		if (tcp && question->argument != SHUT_RD)
+			return end_socket(question, verdict);
+		return (IS_ALONE(question) || question->state == STATE_LISTENING) && bsd_answer(verdict, 0, &ok_ended);
 	}
 	return false;
 }
@@ -457,6 +459,7 @@ static bool before_dead(const struct question *question, struct verdict *verdict
 	case CALL_SEND:
 		return bsd_answer(verdict, EPIPE, &socket_gone);
 	case CALL_RECEIVE:
+	case CALL_DUP:
 		return false;
 	default:
 		return bsd_answer(verdict, EINVAL, &socket_gone);
