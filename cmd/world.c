@@ -488,6 +488,16 @@ static void settle(struct world *world, struct node *node)
 		destroy(node);
 }
 
+/* It closed first and now the other side has: does the system keep the connection for a while? */
+static bool waits(const struct world *world, const struct node *node)
+{
+	struct holder ended = node->holder;
+	uint32_t milliseconds;
+
+	ended.state = STATE_TIME_WAIT;
+	return world->profile->family->released(world->profile, &ended, true, &milliseconds) != STATE_UNBOUND;
+}
+
 static void send_fin(struct world *world, struct node *node)
 {
 	struct node *other = node->other;
@@ -501,6 +511,8 @@ static void send_fin(struct world *world, struct node *node)
 	other->fin_received = true;
 	if (!other->references && !other->listener && other != node)
 		settle(world, other);
+	else if (other->closed_first && !waits(world, other))
+		end_connection(world, other);
 	/* The one that closed first waits, this one need not. */
 	if (node->references && node->fin_received && !node->closed_first)
 		end_connection(world, node);
