@@ -184,8 +184,10 @@ void claim_anchor(const struct holder *claim, uint32_t bucket)
 
 int refuse(struct decision *d)
 {
-	if (d->call == CALL_BIND && session.profile->family->bound)
+	if (d->call == CALL_BIND && session.profile->family->bound) {
 		d->slot->options = session.profile->family->bound(session.profile, &d->claim, d->verdict.error);
+		claim_publish(d->fd, d->slot);
+	}
 	decide_explain(d, d->verdict.error);
 	errno = d->verdict.error;
 	return -1;

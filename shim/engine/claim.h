@@ -22,6 +22,9 @@ uint32_t claim_over(enum call, int fd, const struct holder *);
 /* The same of one that is over. */
 uint32_t claim_when_over(enum call, const struct holder *);
 
+/* The options of a socket that is bound change, for everyone who is judged after this. */
+void claim_publish(int fd, struct slot *);
+
 /* What state the socket is in, as far as the rules of a profile ask for it; else STATE_UNBOUND. */
 enum state claim_state(enum call, int fd, struct slot *);
 

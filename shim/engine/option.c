@@ -34,22 +34,21 @@ static bool matters(int level, int name)
 	}
 }
 
-#define SETTABLE (OPTION_REUSEADDR | OPTION_REUSEPORT | OPTION_REUSEPORT_LB | OPTION_EXCLUSIVE)
+#define SETTABLE (OPTION_REUSEADDR | OPTION_REUSEPORT | OPTION_REUSEPORT_LB | OPTION_EXCLUSIVE | OPTION_OWN)
 
-/* A holder's options change for everyone who is judged after this. */
-static void publish(int fd, struct slot *slot)
+void claim_publish(int fd, struct slot *slot)
 {
 	struct holder holder;
 	struct turn turn = { 0 };
 	if (!slot->record || slot->cookie != ask_cookie(fd) || !registry_get(&session.registry, slot->record, &holder))
 		return;
-	bool shares = slot->options & OPTION_REUSEPORT & ~holder.options;
+	bool shares = slot->options & OPTION_REUSEPORT & ~holder.options, marked = (slot->options ^ holder.options) & OPTION_OWN;
 	holder.options = (holder.options & ~SETTABLE) | slot->options;
-	if (!shares) {
+	if (!shares && !marked) {
 		registry_update(&session.registry, slot->record, holder.state, holder.options);
 		return;
 	}
-	/* From now on it matters whose it is. */
+	/* From now on it matters whose it is; and the family's marks are written with a turn only. */
 	holder.uid = ask_uid(fd);
 	registry_retake(&session.registry, slot->record, &turn);
 	slot->record = registry_commit(&session.registry, &turn, &holder, MEMORY_KEEP, 0);
@@ -74,7 +73,7 @@ static void note(int fd, struct slot *slot, int level, int name, const void *val
 	case SO_REUSEPORT:
 		memcpy(&number, value, sizeof number);
 		set_flag(&slot->options, name == SO_REUSEADDR ? OPTION_REUSEADDR : OPTION_REUSEPORT, number != 0);
-		publish(fd, slot);
+		claim_publish(fd, slot);
 		break;
 	case SO_BINDTODEVICE:
 	case SO_BINDTOIFINDEX:
@@ -83,7 +82,7 @@ static void note(int fd, struct slot *slot, int level, int name, const void *val
 	default: /* a program attached before UDP's bind() or TCP's listen() makes the socket a group's only member */
 		if (!slot->record || slot->protocol == PROTOCOL_TCP)
 			slot->options |= OPTION_GROUP;
-		publish(fd, slot);
+		claim_publish(fd, slot);
 	}
 }
 
@@ -98,7 +97,7 @@ static bool answered(const struct option_question *question, int fd, struct slot
 		if (slot->domain == AF_INET6 && (slot->options ^ answer->options) & OPTION_V6ONLY)
 			tell_option(fd, IPPROTO_IPV6, IPV6_V6ONLY, (answer->options & OPTION_V6ONLY) != 0);
 		slot->options = answer->options;
-		publish(fd, slot);
+		claim_publish(fd, slot);
 	}
 	if (answer->error && answer->rule) {
 		struct decision d = { .call = question->call, .fd = fd };

@@ -208,7 +208,8 @@ bool table_holds(struct record *record, const struct holder *holder)
 	read_address(record, address);
 	return !memcmp(address, holder->address, sizeof address) && get64(&record->cookie) == holder->cookie &&
 	       get32(&record->scope) == holder->scope && get32(&record->ifindex) == holder->ifindex &&
-	       get32(&record->uid) == holder->uid && get32(&record->kind) == kind_of(holder);
+	       get32(&record->uid) == holder->uid && get32(&record->kind) == kind_of(holder) &&
+	       !((get32(&record->options) ^ holder->options) & OPTION_OWN);
 }
 
 /* False if the record changed hands meanwhile. */
