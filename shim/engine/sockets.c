@@ -11,6 +11,7 @@
 
 #include "../host/ask.h"
 #include "../host/raw.h"
+#include "claim.h"
 #include "engine.h"
 #include "log.h"
 #include "session.h"
@@ -209,19 +210,26 @@ struct slot *slot_accepted(int fd, const struct slot *listener, struct slot *own
 	return slot;
 }
 
-/* A permissive host keeps none of the program's options but this; an accepted socket has its listener's. */
-static void virtual_state(int fd, struct slot *slot)
+/* A connection that is over looks as if it had never been, but something was received once. */
+static bool was_connected(int fd, const struct slot *slot)
 {
-	struct holder child = { .domain = slot->domain, .protocol = slot->protocol };
-	slot->options |= v6only_option(fd, slot->domain);
-	if (!ask_connected(fd))
+	const struct holder tcp = { .protocol = slot->protocol };
+	return claim_over(CALL_ACCEPT, fd, &tcp) != CLAIM_NOT_OVER && ask_option(fd, SOL_SOCKET, SO_INCOMING_CPU) >= 0;
+}
+
+/* A permissive host keeps none of the program's options but this; an accepted socket has its listener's. */
+static void virtual_state(int fd, struct slot *slot, struct holder *name)
+{
+	if (ask_connected(fd) || (!slot->record && name->port && was_connected(fd, slot)))
+		slot->flags |= SLOT_CONNECTED;
+	if (slot->record)
 		return;
-	slot->flags |= SLOT_CONNECTED;
-	if (slot->protocol == PROTOCOL_TCP && ask_name(fd, &child) == 0) {
-		unseen_options(&child);
-		if (child.options & OPTION_CHILD)
-			slot->options |= child.options;
-	}
+	slot->options |= v6only_option(fd, slot->domain);
+	if (!(slot->flags & SLOT_CONNECTED) || slot->protocol != PROTOCOL_TCP)
+		return;
+	unseen_options(name);
+	if (name->options & OPTION_CHILD)
+		slot->options |= name->options;
 }
 
 /* What the kernel knows of a descriptor that the cache does not. */
@@ -243,15 +251,15 @@ static bool from_kernel(int fd, struct slot *slot)
 		slot->options |= OPTION_REUSEADDR;
 	if (session.mirror && ask_option(fd, SOL_SOCKET, SO_REUSEPORT) > 0)
 		slot->options |= OPTION_REUSEPORT;
-	if (!session.mirror)
-		virtual_state(fd, slot);
+	name.protocol = slot->protocol;
 	if (ask_name(fd, &name) == 0 && name.port != 0) {
 		struct holder holder;
-		uint32_t bucket = session.profile->family->bucket(session.profile, slot->protocol, name.port);
-		slot->record = registry_find(&session.registry, bucket, slot->cookie, &holder);
+		slot->record = registry_find(&session.registry, claim_bucket(slot->protocol, name.port), slot->cookie, &holder);
 		if (slot->record)
 			slot->options = holder.options;
 	}
+	if (!session.mirror)
+		virtual_state(fd, slot, &name);
 	return true;
 }
 
