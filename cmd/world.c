@@ -157,6 +157,16 @@ static void leave_anchor(struct world *world, struct bucket *bucket, const struc
 
 /* ---- asking the rules ---- */
 
+/* What others see of a socket: if its connection is over, nothing but the port. */
+static struct holder seen(const struct node *node)
+{
+	struct holder holder = node->holder;
+
+	if (node->is_over && !node->listener && holder.state == STATE_CONNECTED)
+		holder.state = STATE_BOUND;
+	return holder;
+}
+
 /* True: the claim may be.  What the port remembers then follows. */
 static bool judge(struct world *world, const struct node *node, enum call call, const struct holder *claim, bool automatic)
 {
@@ -166,9 +176,12 @@ static bool judge(struct world *world, const struct node *node, enum call call, 
 
 	judge_begin(&judgement, world->profile, call, claim, &memory);
 	judgement.automatic = automatic;
-	for (const struct node *other = bucket->nodes; other; other = other->bucket_next)
+	for (const struct node *other = bucket->nodes; other; other = other->bucket_next) {
+		struct holder holder = seen(other);
+
 		if (other != node)
-			judge_holder(&judgement, &other->holder);
+			judge_holder(&judgement, &holder);
+	}
 	for (const struct anchor *anchor = bucket->anchors; anchor; anchor = anchor->next)
 		judge_holder(&judgement, &anchor->holder);
 	judge_end(&judgement, &world->verdict);
