@@ -158,6 +158,8 @@ static bool probed(struct decision *d, const struct address *address)
 static int allowed(struct decision *d, const struct address *address)
 {
 	int saved = errno;
+	if (d->slot->flags & SLOT_CONNECTED)
+		permit_exactly(d->fd, 0); /* its connect() made it permissive */
 	if (d->probe && probed(d, address)) {
 		bound(d);
 		decide_explain(d, 0);
