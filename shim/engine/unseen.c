@@ -77,11 +77,11 @@ enum state unseen_remains(const struct diag_socket *socket)
 	bool over = ended.state == STATE_BOUND && ended.protocol == PROTOCOL_TCP && socket->peer.port;
 	if (over && !session.mirror && claim_when_over(CALL_CLOSE, &ended) & (VERDICT_KILLS | VERDICT_UNBINDS))
 		return STATE_UNBOUND; /* the host keeps its port until it is closed */
-	if (ended.state != STATE_TIME_WAIT)
+	if (ended.state != STATE_TIME_WAIT && !socket->closing)
 		return ended.state;
 	if (socket->half_closed)
 		ended.state = STATE_CONNECTED;
-	return left_of(ended, when_ended(socket));
+	return left_of(ended, socket->closing ? process_now() : when_ended(socket));
 }
 
 bool unseen_stands(const struct holder *remnant)
