@@ -69,7 +69,7 @@ struct search {
 	uint64_t cookie;
 	bool found;
 	uint32_t inode;
-	struct holder fact;
+	struct holder fact, peer;
 };
 
 static bool match_cookie(void *context, const struct diag_socket *socket)
@@ -80,8 +80,17 @@ static bool match_cookie(void *context, const struct diag_socket *socket)
 	search->found = true;
 	search->inode = socket->inode;
 	search->fact = socket->holder;
+	search->peer = socket->peer;
 	search->fact.state = unseen_remains(socket);
 	return false;
+}
+
+/* Its descriptor is open, and its connection in TIME_WAIT: two sockets of the host, but one of the system. */
+static SELDOM bool waits(const struct holder *holder)
+{
+	struct search search = { .cookie = holder->cookie };
+	diag_dump(holder->protocol, holder->port, DIAG_ALL, match_cookie, &search);
+	return search.found && unseen_twin(holder, &search.peer);
 }
 
 static SELDOM enum finding look(struct holder *holder)
@@ -91,7 +100,7 @@ static SELDOM enum finding look(struct holder *holder)
 		return FOUND_UNKNOWN;
 	if (holder->state == STATE_CONNECTED && is_own(holder) &&
 	    claim_over(CALL_CLOSE, holder->fd, holder) & (VERDICT_KILLS | VERDICT_UNBINDS))
-		return FOUND_GONE; /* though somebody has it open, and the host keeps its port */
+		return waits(holder) ? FOUND_THERE : FOUND_GONE; /* the host keeps the port as long as somebody has it open */
 	if (look_at_own(holder))
 		return FOUND_THERE;
 	if (holder->state == STATE_LISTENING)
