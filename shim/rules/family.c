@@ -359,6 +359,18 @@ uint32_t family_bucket(const struct profile *profile, enum protocol protocol, ui
 	return port + (protocol == PROTOCOL_UDP ? 65536u : 0);
 }
 
+void family_source(const struct profile *profile, const struct holder *socket, const uint8_t *to, uint8_t *from)
+{
+	static const uint8_t loopback[4] = { 127, 0, 0, 1 };
+
+	(void)profile;
+	memcpy(from, to, socket->domain == AF_INET ? 4 : 16);
+	if (socket->domain == AF_INET)
+		memcpy(from, loopback, 4);
+	else if (to[10] == 0xff)
+		memcpy(from + 12, loopback, 4);
+}
+
 int family_error(const struct profile *profile, enum call call, int host_errno)
 {
 	(void)profile, (void)call;

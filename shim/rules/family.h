@@ -121,6 +121,9 @@ int family_error(const struct profile *, enum call, int host_errno);
 bool family_anchors(const struct profile *, const struct holder *claim);
 /* By the trait v6only_default. */
 uint32_t family_fresh(const struct profile *, uint8_t domain, enum protocol);
+/* All of 127.0.0.0/8 is local, but 127.0.0.1 is the interface's address (Linux: the local table's preferred source;
+ * gVisor pkg/tcpip/stack/addressable_endpoint_state.go AcquireOutgoingPrimaryAddress(); Windows by RFC 6724). */
+void family_source(const struct profile *, const struct holder *socket, const uint8_t *to, uint8_t *from);
 /* From port_first to port_last, from a random one upwards. */
 uint16_t family_port(const struct profile *, enum call, const struct holder *claim, uint32_t start, uint32_t attempt);
 /* Who closed first waits for the trait time_wait, in FIN_WAIT_2 as in TIME_WAIT. */

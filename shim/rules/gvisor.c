@@ -328,6 +328,7 @@ const struct family family_gvisor = {
 	.anchors = family_anchors,
 	.fresh = family_fresh,
 	.bound = gvisor_bound,
+	.source = ALONE_ONLY(family_source),
 	.port = ALONE_ONLY(family_port),
 	.event = gvisor_event,
 };

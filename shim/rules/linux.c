@@ -6,6 +6,7 @@
  * port remembers may let a socket in unasked.  UDP asks one socket only since 4.12: the first it visits.
  * Which sockets are found is linux_address.c, what a port remembers linux_memory.c, and 1.2 a world of its own.
  */
+#include "family.h"
 #include "linux.h"
 
 #include <errno.h>
@@ -423,7 +424,7 @@ const struct family family_linux = {
 	.released = linux_released,
 	.anchors = linux_anchors,
 	.bound = linux_bound,
-	.source = ALONE_ONLY(linux_source),
+	.source = ALONE_ONLY(family_source),
 	.port = ALONE_ONLY(linux_port),
 	.event = linux_event,
 };

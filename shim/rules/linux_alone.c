@@ -336,19 +336,6 @@ uint32_t linux_bound(const struct profile *profile, const struct holder *claim, 
 	return options;
 }
 
-/* The local table's route to 127.0.0.0/8 prefers 127.0.0.1. */
-void linux_source(const struct profile *profile, const struct holder *socket, const uint8_t *to, uint8_t *from)
-{
-	static const uint8_t loopback[4] = { 127, 0, 0, 1 };
-
-	(void)profile;
-	memcpy(from, to, socket->domain == AF_INET ? 4 : 16);
-	if (socket->domain == AF_INET)
-		memcpy(from, loopback, 4);
-	else if (to[10] == 0xff)
-		memcpy(from + 12, loopback, 4);
-}
-
 /* Up to 3.9 the range ended one later (net/ipv4/inet_connection_sock.c sysctl_local_ports, 3.9). */
 static uint16_t rising_port(uint32_t start, uint32_t attempt)
 {

@@ -358,6 +358,7 @@ const struct family family_windows = {
 	.released = family_released,
 	.anchors = family_anchors,
 	.fresh = family_fresh,
+	.source = ALONE_ONLY(family_source),
 	.port = ALONE_ONLY(family_port),
 	.event = windows_event,
 };
