@@ -352,6 +352,9 @@ static bool connect_address(const struct question *question, struct verdict *ver
 		return bsd_answer(verdict, EAFNOSUPPORT, &address_multicast);
 	if (is_any_host(question))
 		return connect_to_any(question, verdict, to, to_length);
+	/* No interface but lo0, and no route to a group. */
+	if (IS_ALONE(question) && question->protocol == PROTOCOL_TCP && is_multicast_host(question))
+		return bsd_answer(verdict, ENETUNREACH, &connect_unreachable);
 	if (is_local(question) || (!IS_ALONE(question) && *host4_of(question) != 127))
 		return false;
 	return bsd_answer(verdict, ENETUNREACH, &connect_unreachable);
