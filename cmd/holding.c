@@ -9,6 +9,7 @@
 
 #include "cmd.h"
 #include "print_json.h"
+#include "shim/rules/family.h"
 
 /* As shim/engine/unseen.c has them. */
 #define HOST_TIME_WAIT 60000 /* include/net/tcp.h TCP_TIMEWAIT_LEN */
@@ -136,39 +137,15 @@ bool holdings_has_port(const struct holdings *holdings, uint8_t protocol, uint16
 	return false;
 }
 
-/* a.b.c.d and ::ffff:a.b.c.d are one address. */
-static void as_ipv6(const struct holder *holder, uint8_t address[16])
-{
-	static const uint8_t mapped[12] = { [10] = 0xff, [11] = 0xff };
-
-	memcpy(address, mapped, 12);
-	memcpy(address + 12, holder->address, 4);
-	if (holder->domain == AF_INET6)
-		memcpy(address, holder->address, 16);
-}
-
-static bool same_address(const struct holder *one, const struct holder *other)
-{
-	uint8_t a[16], b[16];
-
-	as_ipv6(one, a);
-	as_ipv6(other, b);
-	return !memcmp(a, b, sizeof(a));
-}
-
-/* As shim/engine/unseen.c: the listener of that very address, else of all. */
 static const struct holder *listener_of(const struct holdings *holdings, const struct kernel *kernel, const struct holder *child)
 {
 	const struct holder *found = NULL;
+	bool exact = false;
 
-	for (size_t i = first_on(holdings, child); i < holdings->registered && by_port(&holdings->all[i].holder, child) == 0; i++) {
+	for (size_t i = first_on(holdings, child); !exact && i < holdings->registered && by_port(&holdings->all[i].holder, child) == 0; i++) {
 		const struct holder *holder = &holdings->all[i].holder;
 
-		if (holdings->all[i].netns != kernel->netns || (holder->state != STATE_LISTENING && holder->state != STATE_DEAD))
-			continue;
-		if (same_address(holder, child))
-			return holder;
-		if (address_is_any(holder) && !found)
+		if (holdings->all[i].netns == kernel->netns && holder_accepts(holder, child, &exact) && (!found || exact))
 			found = holder;
 	}
 	return found;

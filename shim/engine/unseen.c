@@ -21,19 +21,13 @@ static bool find_listener(const struct holder *child, uint32_t bucket, struct ho
 {
 	struct holder holder;
 	struct cursor cursor;
-	bool doubtful, found = false;
+	bool doubtful, found = false, exact = false;
 	registry_first(&session.registry, bucket, 0, &cursor);
-	while (registry_next(&session.registry, &cursor, &holder, &doubtful)) {
-		bool listened = holder.state == STATE_LISTENING || holder.state == STATE_DEAD;
-		bool exact = holders_same_address(&holder, child);
-		if (!listened || !holders_same_port(&holder, child) || holder.domain != child->domain || (!exact && !holder_is_wild(&holder)))
-			continue;
-		if (found && !exact)
+	while (!exact && registry_next(&session.registry, &cursor, &holder, &doubtful)) {
+		if (!holder_accepts(&holder, child, &exact) || (found && !exact))
 			continue;
 		*listener = holder;
 		found = true;
-		if (exact)
-			break;
 	}
 	return found;
 }

@@ -97,6 +97,15 @@ bool holders_overlap(const struct holder *a, const struct holder *b)
 	return holders_same_family(a, b) && holders_addresses_meet(a, b);
 }
 
+bool holder_accepts(const struct holder *listener, const struct holder *child, bool *exact)
+{
+	bool listened = listener->state == STATE_LISTENING || listener->state == STATE_DEAD;
+	bool port = listened && listener->domain == child->domain && holders_same_port(listener, child);
+
+	*exact = port && holders_same_address(listener, child);
+	return *exact || (port && holder_is_wild(listener));
+}
+
 /* ---- the address a program gave ---- */
 
 struct given given_address(const struct question *question)

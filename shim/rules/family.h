@@ -31,6 +31,9 @@ bool holders_addresses_meet(const struct holder *, const struct holder *);
 /* Both of the above: some packet could be for either. */
 bool holders_overlap(const struct holder *, const struct holder *);
 
+/* Could `listener', alive or gone, have accepted `child'?  *exact: at the child's very address, which comes first. */
+bool holder_accepts(const struct holder *listener, const struct holder *child, bool *exact);
+
 /* ---- the address a program gave ---- */
 
 struct given {
