@@ -8,12 +8,9 @@
 #include "../host/permit.h"
 #include "session.h"
 
-/* The verdict about a claim that nobody stands against. */
-static void judge_alone(enum call call, const struct holder *claim, struct verdict *verdict)
+static uint32_t first(const struct holder *claim)
 {
-	struct judgement judgement;
-	judge_begin(&judgement, session.profile, call, claim, NULL);
-	judge_end(&judgement, verdict);
+	return session.profile->family->first ? session.profile->family->first(session.profile, claim) : 0;
 }
 
 void memory_recall(const struct decision *d, struct recollection *r)
@@ -22,10 +19,8 @@ void memory_recall(const struct decision *d, struct recollection *r)
 	r->doubtful = r->memory.flags & MEMORY_DOUBTFUL;
 	if (!r->doubtful)
 		return;
-	struct verdict verdict;
 	r->memory.flags &= ~MEMORY_DOUBTFUL;
-	judge_alone(CALL_BIND, &r->source, &verdict);
-	r->alone = (struct memory){ .flags = verdict.memory_flags, .source = &r->source };
+	r->alone = (struct memory){ .flags = first(&r->source), .source = &r->source };
 	r->doubtful = r->alone.flags != r->memory.flags;
 }
 
@@ -85,14 +80,13 @@ bool memory_met_others(const struct decision *d, const struct recollection *r)
 bool memory_is_void(struct decision *d, const struct recollection *r)
 {
 	static const struct memory nothing;
-	struct verdict alone;
 	if (!r->memory.flags || d->call != CALL_BIND || d->turn.state != TURN_TAKEN)
 		return false;
-	judge_alone(d->call, &d->claim, &alone);
+	const struct verdict alone = { .memory = MEMORY_CLAIM, .memory_flags = first(&d->claim) };
 	if (memory_same(d, &d->verdict, &r->memory, &alone, &nothing))
 		return false;
 	/* The claim itself is the source then, and tells what it remembers if it was alone: memory_recall(). */
-	if (d->verdict.error == 0 && alone.error == 0 && d->verdict.memory == MEMORY_CLAIM && alone.memory == MEMORY_CLAIM) {
+	if (d->verdict.error == 0 && d->verdict.memory == MEMORY_CLAIM && alone.memory_flags) {
 		d->verdict.memory_flags |= MEMORY_DOUBTFUL;
 		return false;
 	}

@@ -293,6 +293,8 @@ struct family {
 	 * closed first.  holder->state: STATE_TIME_WAIT if the other side has closed too, else STATE_CONNECTED (a
 	 * remnant in FIN_WAIT_2; 0 milliseconds: it waits for the other side for ever). */
 	enum state (*released)(const struct profile *, const struct holder *, bool active, uint32_t *milliseconds);
+	/* What a port remembers (memory.flags) of a bind that met nobody and nothing; NULL: ports remember nothing. */
+	uint32_t (*first)(const struct profile *, const struct holder *claim);
 	/* Addresses that stay taken after a bind for ever (until the registry is reset): does this claim leave one? */
 	bool (*anchors)(const struct profile *, const struct holder *claim);
 	/* Alone only, see below; NULL where it says so. */
