@@ -131,11 +131,21 @@ static bool accept_refused(struct decision *d, int fd, struct slot *own, struct 
 	return claim_before(d, &question, &unused, &unused_length) && d->verdict.error;
 }
 
+/* What it accepts may outlive the listener, and does not tell whose that was. */
+static void tell_user(struct decision *d)
+{
+	if (session.asks & ASKS_USER && !(d->slot->flags & SLOT_ACCEPTS))
+		registry_tell_user(&session.registry, d->slot->record, ask_uid(d->fd));
+	d->slot->flags |= SLOT_ACCEPTS;
+}
+
 static int accepted(struct decision *d, int made)
 {
 	slot_fresh(made);
 	if (!d->slot)
 		return made;
+	if (made >= 0)
+		tell_user(d);
 	unseen_accepted(made, d->slot);
 	return claim_host_answer(CALL_ACCEPT, made);
 }

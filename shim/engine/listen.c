@@ -109,7 +109,6 @@ static int listen_bound(struct decision *d, int backlog)
 		registry_abandon(&session.registry, &d->turn);
 		return host_failed(d);
 	}
-	claim_meets(d); /* what it accepts may outlive it, and does not tell whose it was */
 	d->claim.state = STATE_LISTENING;
 	d->slot->record = registry_commit(&session.registry, &d->turn, &d->claim, d->verdict.memory, d->verdict.memory_flags);
 	decide_explain(d, 0);

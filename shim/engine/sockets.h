@@ -17,6 +17,7 @@
 #define SLOT_CONNECTED 0x8u /* kept for permissive profiles only */
 #define SLOT_DEAD 0x10u     /* the system has ended it: STATE_DEAD */
 #define SLOT_ELSEWHERE 0x20u /* of another network namespace than session.registry.netns */
+#define SLOT_ACCEPTS 0x40u  /* a listener that has accepted something */
 
 struct slot {
 	uint64_t cookie;  /* 0: not asked yet */
