@@ -1,8 +1,9 @@
 /* SPDX-License-Identifier: MIT */
 /*
  * Two stacks of small machines, as far as their source was read: Zephyr's subsys/net/ip/net_context.c
- * check_used_port(), and NuttX's net/udp/udp_conn.c (01663808) and net/tcp/tcp_conn.c (007aabc4, an old text).
+ * check_used_port(), and NuttX's net/udp/udp_conn.c (01663808) and net/tcp/tcp_conn.c (007aabc4, b4d64a0d).
  * Neither listen() was read: it asks nobody here, and what else nobody read is as on Linux.
+ * Both keep IPv4 and IPv6 apart: an IPv4-mapped address is an IPv6 address that no interface has.
  */
 #include "family.h"
 
@@ -12,12 +13,18 @@
 #define ZEPHYR "zephyr subsys/net/ip/net_context.c check_used_port()"
 #define ZEPHYR_BIND "zephyr subsys/net/ip/net_context.c net_context_bind()"
 #define NUTTX_UDP "apache/nuttx net/udp/udp_conn.c, 01663808"
-#define NUTTX_TCP "apache/nuttx net/tcp/tcp_conn.c, 007aabc4"
+#define NUTTX_TCP "apache/nuttx net/tcp/tcp_conn.c, 007aabc4 and b4d64a0d"
+#define NUTTX_INET "apache/nuttx net/inet/inet_sockif.c, 02c329a1"
+#define ZEPHYR_CONNECT "zephyr subsys/net/ip/net_context.c net_context_connect()"
 
 static const struct rule ok_listen = { "ok/listen", "listen() asks nobody, as far as it was read", NULL, FOR_PEOPLE("not examined") };
 static const struct rule listen_udp = { "listen/udp", "a UDP socket cannot listen", NULL, FOR_PEOPLE("POSIX listen()") };
 static const struct rule listen_connected = { "listen/connected", "the socket is connected", "it were a new socket", FOR_PEOPLE("POSIX listen()") };
 static const struct rule connect_used = { "connect/used", "the socket listens or is connected", "it were a new socket", FOR_PEOPLE("POSIX connect()") };
+static const struct rule connect_address = {
+	"connect/address", "the address is not of the socket's family, or no interface leads there", NULL,
+	FOR_PEOPLE(ZEPHYR_CONNECT "; " NUTTX_INET "; " NUTTX_TCP),
+};
 static const struct rule connect_refused = { "connect/refused", "nobody listens there", NULL, FOR_PEOPLE("POSIX connect()") };
 static const struct rule connect_full = { "connect/full", "the listener's queue is full", NULL, FOR_PEOPLE("POSIX connect()") };
 static const struct rule connect_tuple = { "connect/same-connection", "the same connection exists", "another port or peer were chosen", FOR_PEOPLE("POSIX connect()") };
@@ -29,16 +36,6 @@ static const struct rule bind_malformed = { "bind/malformed", "the length is too
 static const struct rule bind_family = { "bind/family", "the address is not of the socket's family", "it were", FOR_PEOPLE(ZEPHYR_BIND) };
 
 /* ---- what both do ---- */
-
-static bool before_connect(const struct question *question, struct verdict *verdict, struct sockaddr_storage *to, uint32_t *to_length)
-{
-	struct given given = given_address(question);
-
-	if (question->protocol == PROTOCOL_TCP && (question->state == STATE_LISTENING || question->state == STATE_CONNECTED))
-		return verdict_final(verdict, EISCONN, &connect_used);
-	given_to_loopback(question, &given, to, to_length);
-	return false;
-}
 
 /* Errors of length and family; used and foreign are the rules for an own and for a foreign address. */
 static bool before_bind(const struct question *question, int used_error, const struct rule *used, int foreign_error,
@@ -55,19 +52,22 @@ static bool before_bind(const struct question *question, int used_error, const s
 		return verdict_final(verdict, EINVAL, &bind_family);
 	if (question->state != STATE_UNBOUND)
 		return verdict_final(verdict, used_error, used);
+	if (given.mapped)
+		return verdict_final(verdict, foreign_error, foreign);
 	locality = given_locality(question, &given);
 	if (locality == LOCALITY_MULTICAST && question->protocol == PROTOCOL_UDP)
 		return false;
 	return !given_is_own(question, &given) && verdict_final(verdict, foreign_error, foreign);
 }
 
-static bool before_other(const struct question *question, struct verdict *verdict, struct sockaddr_storage *to, uint32_t *to_length)
+static bool before_other(const struct question *question, const struct connect_rules *connect, struct verdict *verdict,
+			 struct sockaddr_storage *to, uint32_t *to_length)
 {
 	switch (question->call) {
 	case CALL_LISTEN:
 		return listen_decided(question, &listen_udp, &listen_connected, &ok_listen, verdict);
 	case CALL_CONNECT:
-		return before_connect(question, verdict, to, to_length);
+		return connect_by_rules(question, connect, verdict, to, to_length);
 	case CALL_ACCEPT:
 		return accept_refused(question, &accept_not_listening, verdict);
 	case CALL_SHUTDOWN:
@@ -136,19 +136,30 @@ static const struct rule *zephyr_objection(const struct holder *claim, const str
 	return holder->state == STATE_LISTENING ? &zephyr_listens : NULL;
 }
 
+/* Where a holder without IPV6_V6ONLY counts for IPv4 as well, the first four bytes of its address are compared. */
+static struct holder zephyr_reads(const struct holder *claim, const struct holder *holder)
+{
+	struct holder read = *holder;
+
+	if (claim->domain == AF_INET && !(holder->options & OPTION_V6ONLY))
+		read.domain = AF_INET;
+	return read;
+}
+
 static void zephyr_holder(struct judgement *judgement, const struct holder *holder)
 {
+	const struct holder *claim = &judgement->claim, read = zephyr_reads(claim, holder);
 	const struct rule *rule;
 
-	if (judgement->call == CALL_LISTEN || !holders_same_port(&judgement->claim, holder))
+	if (judgement->call == CALL_LISTEN || !holders_same_port(claim, holder))
 		return;
 	if (judgement->automatic) {
 		judgement_refuse(judgement, holder, EADDRINUSE, &taken);
 		return;
 	}
-	if (!holders_overlap(&judgement->claim, holder))
+	if (claim->domain != read.domain || !holders_addresses_meet(claim, &read))
 		return;
-	rule = zephyr_objection(&judgement->claim, holder);
+	rule = zephyr_objection(claim, &read);
 	if (rule)
 		judgement_refuse(judgement, holder, EADDRINUSE, rule);
 	else
@@ -162,11 +173,15 @@ static void zephyr_end(struct judgement *judgement, struct verdict *verdict)
 	judgement_close(judgement, verdict, judgement->call == CALL_LISTEN ? &ok_listen : ok);
 }
 
+static const struct connect_rules zephyr_connect = {
+	EISCONN, EINVAL, EINVAL, ENETUNREACH, &connect_used, &connect_used, &connect_address, &connect_address,
+};
+
 static bool zephyr_before(const struct question *question, struct verdict *verdict, struct sockaddr_storage *to, uint32_t *to_length)
 {
 	if (question->call == CALL_BIND)
 		return before_bind(question, EISCONN, &zephyr_used, ENOENT, &zephyr_foreign, verdict);
-	return before_other(question, verdict, to, to_length);
+	return before_other(question, &zephyr_connect, verdict, to, to_length);
 }
 
 static const struct option_row zephyr_rows[] = {
@@ -221,7 +236,7 @@ static const struct rule nuttx_foreign = { "bind/foreign-address", "no interface
 /* The new socket's own 0.0.0.0 meets nobody but another one. */
 static bool nuttx_meets(const struct holder *claim, const struct holder *holder)
 {
-	return holders_same_family(claim, holder) && (holder_is_wild(holder) || holders_same_address(claim, holder));
+	return claim->domain == holder->domain && (holder_is_wild(holder) || holders_same_address(claim, holder));
 }
 
 static void nuttx_holder(struct judgement *judgement, const struct holder *holder)
@@ -249,17 +264,21 @@ static void nuttx_end(struct judgement *judgement, struct verdict *verdict)
 	judgement_close(judgement, verdict, judgement->call == CALL_LISTEN ? &ok_listen : ok);
 }
 
+static const struct connect_rules nuttx_connect = {
+	EISCONN, EPROTOTYPE, EINVAL, ENETUNREACH, &connect_used, &connect_used, &connect_address, &connect_address,
+};
+
 static bool nuttx_before(const struct question *question, struct verdict *verdict, struct sockaddr_storage *to, uint32_t *to_length)
 {
 	if (question->call == CALL_BIND)
 		return before_bind(question, EINVAL, &nuttx_used, EADDRNOTAVAIL, &nuttx_foreign, verdict);
-	return before_other(question, verdict, to, to_length);
+	return before_other(question, &nuttx_connect, verdict, to, to_length);
 }
 
 static const struct option_row nuttx_rows[] = {
 	{ SOL_SOCKET, SO_REUSEADDR, OPTION_REUSEADDR, 1, false },
 	{ SOL_SOCKET, SO_REUSEPORT, 0, 0, false },
-	{ IPPROTO_IPV6, IPV6_V6ONLY, OPTION_V6ONLY, 1, false },
+	{ IPPROTO_IPV6, IPV6_V6ONLY, 0, 0, false }, /* net/inet/ipv6_setsockopt.c, ipv6_getsockopt.c: not implemented */
 	{ -1, 0, 0, 0, false },
 };
 
