@@ -82,8 +82,8 @@ static int connect_host(struct decision *d, const struct sockaddr *address, sock
 		d->slot->flags |= SLOT_CONNECTED;
 	if (result < 0)
 		failed(d);
-	if (!known && d->slot->flags & SLOT_CONNECTED)
-		unseen_opened(d->fd, d->slot, OPTION_CLIENT | OPTION_AUTOBOUND);
+	if (!known && session.outlives && d->slot->flags & SLOT_CONNECTED)
+		unseen_record(d->fd, d->slot, OPTION_CLIENT | OPTION_AUTOBOUND);
 	if (result == 0 && known) {
 		before.state = d->slot->flags & SLOT_CONNECTED ? STATE_CONNECTED : STATE_BOUND;
 		registry_update(&session.registry, d->slot->record, (enum state)before.state, before.options);

@@ -9,6 +9,7 @@
 #include "claim.h"
 #include "engine.h"
 #include "session.h"
+#include "unseen.h"
 
 #ifndef SO_BINDTOIFINDEX
 #define SO_BINDTOIFINDEX 62
@@ -40,6 +41,8 @@ void claim_publish(int fd, struct slot *slot)
 {
 	struct holder holder;
 	struct turn turn = { 0 };
+	if (slot->flags & SLOT_CONNECTED) /* a connection whose options are not its listener's any more */
+		unseen_record(fd, slot, slot->options & OPTION_CHILD ? OPTION_CHILD : OPTION_CLIENT | OPTION_AUTOBOUND);
 	if (!slot->record || slot->cookie != ask_cookie(fd) || !registry_get(&session.registry, slot->record, &holder))
 		return;
 	bool shares = slot->options & OPTION_REUSEPORT & ~holder.options, marked = (slot->options ^ holder.options) & OPTION_OWN;

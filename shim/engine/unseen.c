@@ -177,9 +177,9 @@ void unseen_remember(enum protocol protocol, uint16_t port)
 	}
 }
 
-void unseen_opened(int fd, struct slot *slot, uint32_t options)
+void unseen_record(int fd, struct slot *slot, uint32_t options)
 {
-	if (!session.outlives || slot->protocol != PROTOCOL_TCP || slot->record)
+	if (slot->protocol != PROTOCOL_TCP || slot->record)
 		return;
 	struct holder holder = { .domain = slot->domain, .cookie = slot->cookie, .state = STATE_CONNECTED, .fd = fd,
 				 .uid = ask_uid(fd), .options = slot->options | options };
@@ -196,7 +196,7 @@ void unseen_accepted(int fd, const struct slot *listener)
 {
 	struct slot own;
 	if (session.outlives && fd >= 0)
-		unseen_opened(fd, slot_accepted(fd, listener, &own), 0);
+		unseen_record(fd, slot_accepted(fd, listener, &own), 0);
 }
 
 #define LOOK_EVERY 128 /* closed connections whose records may lie about */

@@ -16,6 +16,9 @@ SELDOM void unseen_options(struct holder *);
 /* What the system still has of a socket in the kernel's list: STATE_UNBOUND if its remnant is over. */
 SELDOM enum state unseen_remains(const struct diag_socket *);
 
+/* Makes it one that the registry has.  options: OPTION_CHILD or those of a client, beside the slot's; 0: the listener's. */
+void unseen_record(int fd, struct slot *, uint32_t options);
+
 /* Is the very connection in TIME_WAIT that would be made? */
 SELDOM bool unseen_twin(const struct holder *from, const struct holder *to);
 
@@ -28,8 +31,7 @@ SELDOM bool unseen_outlives(void);
 bool unseen_stands(const struct holder *remnant);
 /* Looks.  This and unseen_closing(): only if session.outlives. */
 void unseen_remember(enum protocol, uint16_t port);
-/* A connection's descriptor (options: 0 for an accepted one); and before it is closed: the port to look at afterwards, 0 for none. */
-void unseen_opened(int fd, struct slot *, uint32_t options);
+/* An accepted descriptor; and before a connection's is closed: the port to look at afterwards, 0 for none. */
 void unseen_accepted(int fd, const struct slot *listener);
 uint16_t unseen_closing(int fd);
 
