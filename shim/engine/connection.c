@@ -75,6 +75,7 @@ static int connect_host(struct decision *d, const struct sockaddr *address, sock
 		return -1;
 	if (!known && d->claim.protocol == PROTOCOL_TCP)
 		tell_option(d->fd, SOL_SOCKET, SO_REUSEADDR, 1); /* others may bind over a client's port */
+	permit_mapped(d->fd, &d->claim);
 	int result = real.connect(d->fd, address, length);
 	if (result == 0 && address->sa_family == AF_UNSPEC)
 		d->slot->flags &= ~SLOT_CONNECTED;
@@ -198,8 +199,10 @@ int engine_shutdown(int fd, int how)
 		claim_socket(&d, CALL_SHUTDOWN, fd, slot);
 		struct question question = claim_question(&d);
 		question.argument = how;
-		if (claim_before(&d, &question, &unused, &unused_length))
+		if (claim_before(&d, &question, &unused, &unused_length)) {
+			claim_apply(&d, d.verdict.flags);
 			return d.verdict.error ? refuse(&d) : 0;
+		}
 	}
 	/* The host would remember it of a socket without a connection, to the cost of the next one. */
 	bool idle = claim_over(CALL_SHUTDOWN, fd, &d.claim) != CLAIM_NOT_OVER;

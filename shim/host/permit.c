@@ -42,8 +42,17 @@ void permit_reuse(int fd, const struct holder *claim)
 		tell_option(fd, SOL_SOCKET, SO_REUSEPORT, 1);
 }
 
+void permit_mapped(int fd, const struct holder *claim)
+{
+	struct in6_addr address;
+	memcpy(&address, claim->address, sizeof address);
+	if (claim->domain == AF_INET6 && claim->options & OPTION_V6ONLY && IN6_IS_ADDR_V4MAPPED(&address))
+		tell_option(fd, IPPROTO_IPV6, IPV6_V6ONLY, 0);
+}
+
 int permit_first_bind(int fd, const struct holder *claim, const struct sockaddr *address, socklen_t length, bool any_address)
 {
+	permit_mapped(fd, claim);
 	int result = real.bind(fd, address, length);
 	if (result < 0 && errno == EADDRNOTAVAIL && any_address) {
 		tell_option(fd, claim->domain == AF_INET ? IPPROTO_IP : IPPROTO_IPV6, claim->domain == AF_INET ? IP_FREEBIND : IPV6_FREEBIND, 1);
@@ -118,6 +127,8 @@ void permit_replace(int fd)
 	long fresh = ask_socket(domain, type | (status & O_NONBLOCK ? SOCK_NONBLOCK : 0), 0);
 	if (fresh < 0)
 		return;
+	if (domain == AF_INET6)
+		tell_option((int)fresh, IPPROTO_IPV6, IPV6_V6ONLY, ask_option(fd, IPPROTO_IPV6, IPV6_V6ONLY) > 0);
 	raw_call(SYS_dup3, fresh, fd, flags & FD_CLOEXEC ? O_CLOEXEC : 0);
 	raw_call(SYS_close, fresh);
 }

@@ -15,6 +15,9 @@
  * where nothing overlapping is bound at all, and gives argument errors in the kernel's order. */
 SELDOM int permit_plain_bind(int fd, const struct holder *, const struct sockaddr *, socklen_t);
 
+/* Before a bind() or connect() that the profile allows: the host has no IPv4-mapped address where IPV6_V6ONLY is on. */
+void permit_mapped(int fd, const struct holder *);
+
 /* bind() with nothing permitted, but the socket gets SO_REUSEADDR when it succeeds (and SO_REUSEPORT if the program
  * asked for it: it may have plans for the group): that keeps the host from handing out used ports for port 0, and a
  * socket that meets nobody needs its options only afterwards.
@@ -44,8 +47,8 @@ SELDOM bool permit_port_is_free(enum protocol, uint16_t port);
 /* Is the claim's address none of this machine's (EADDRNOTAVAIL)? */
 SELDOM bool permit_is_foreign(const struct holder *);
 
-/* Puts a new, unbound socket of the same kind in fd's place (this descriptor only; O_NONBLOCK and
- * FD_CLOEXEC are kept, other options are not). */
+/* Puts a new, unbound socket of the same kind in fd's place (this descriptor only; O_NONBLOCK,
+ * FD_CLOEXEC and IPV6_V6ONLY are kept, other options are not). */
 SELDOM void permit_replace(int fd);
 
 #endif

@@ -64,6 +64,10 @@ static const struct rule listen_connected = { "listen/connected", "the socket is
 static const struct rule socket_gone = {
 	"socket/gone", "the connection's memory was given back, and the socket is good for nothing", "it were a new socket", FOR_PEOPLE(NETCONN),
 };
+static const struct rule connect_address = {
+	"connect/malformed", "the address is not of the socket's family, or its length is that of none", "it were", FOR_PEOPLE(SOCKETS " lwip_connect()"),
+};
+static const struct rule connect_unreachable = { "connect/unreachable", "no interface leads there", NULL, FOR_PEOPLE("lwIP src/core/tcp.c tcp_connect()") };
 static const struct rule connect_used = { "connect/used", "the socket listens or is connected", "it were a new socket", FOR_PEOPLE(NETCONN " lwip_netconn_do_connect()") };
 static const struct rule connect_reset = { "connect/reset", "nobody listens there, and the answer is a reset", NULL, FOR_PEOPLE("lwIP src/core/tcp_in.c tcp_input(), src/api/err.c") };
 static const struct rule connect_full = { "connect/full", "the listener's queue is full, and it drops what comes", NULL, FOR_PEOPLE("lwIP src/core/tcp_in.c tcp_listen_input()") };
@@ -159,6 +163,11 @@ static void padded(const struct question *question, struct sockaddr_storage *to,
 	*to_length = sizeof(struct sockaddr_in6);
 }
 
+static bool is_length(uint32_t length)
+{
+	return length == sizeof(struct sockaddr_in) || length == sizeof(struct sockaddr_in6);
+}
+
 static bool same_as_bound(const struct question *question)
 {
 	struct holder wanted = *question->self;
@@ -182,13 +191,12 @@ static bool meets_itself(const struct question *question)
 static bool before_bind(const struct question *question, struct verdict *verdict, struct sockaddr_storage *to, uint32_t *to_length)
 {
 	struct given given = given_address(question);
-	uint32_t length = question->length;
 
 	if (!question->address)
 		return false;
 	if (given.family != question->domain)
 		return verdict_final(verdict, EINVAL, &bind_family);
-	if (length != sizeof(struct sockaddr_in) && length != sizeof(struct sockaddr_in6))
+	if (!is_length(question->length))
 		return verdict_final(verdict, EIO, &bind_length);
 	if (question->state == STATE_DEAD)
 		return verdict_final(verdict, EINVAL, &socket_gone);
@@ -216,14 +224,29 @@ static bool before_listen(const struct question *question, struct verdict *verdi
 	return question->state == STATE_UNBOUND && IS_ALONE(question) && listens(verdict);
 }
 
+/* What the host refuses by itself, with its own errno. */
+static bool malformed(const struct question *question, const struct given *given, struct verdict *verdict)
+{
+	if (!IS_ALONE(question) || !question->address || given->family == AF_UNSPEC)
+		return false;
+	if (given->family != question->domain)
+		return verdict_final(verdict, EINVAL, &connect_address);
+	return !is_length(question->length) && verdict_final(verdict, EIO, &connect_address);
+}
+
 static bool before_connect(const struct question *question, struct verdict *verdict)
 {
+	struct given given = given_address(question);
+
+	if (malformed(question, &given, verdict))
+		return true;
 	if (question->protocol == PROTOCOL_UDP)
 		return false;
 	if (question->state == STATE_DEAD)
 		return verdict_final(verdict, ENOTCONN, &socket_gone);
-	return (question->state == STATE_LISTENING || question->state == STATE_CONNECTED) &&
-		verdict_final(verdict, EISCONN, &connect_used);
+	if (question->state == STATE_LISTENING || question->state == STATE_CONNECTED)
+		return verdict_final(verdict, EISCONN, &connect_used);
+	return IS_ALONE(question) && !given_is_own(question, &given) && verdict_final(verdict, EHOSTUNREACH, &connect_unreachable);
 }
 
 static bool closes(struct verdict *verdict)
@@ -239,7 +262,7 @@ static bool before_shutdown(const struct question *question, struct verdict *ver
 		return verdict_final(verdict, EOPNOTSUPP, &shutdown_half);
 	if (question->state == STATE_DEAD)
 		return verdict_final(verdict, ENOTCONN, &socket_gone);
-	if (question->state == STATE_CONNECTED || !IS_ALONE(question))
+	if (question->state == STATE_CONNECTED)
 		return false;
 	return question->argument == SHUT_RDWR ? closes(verdict) : verdict_final(verdict, ENOTCONN, &shutdown_half);
 }
@@ -315,11 +338,13 @@ static enum state lwip_released(const struct profile *profile, const struct hold
 	return STATE_CONNECTED;
 }
 
-/* src/api/err.c: a reset during the handshake is ERR_RST. */
+/* src/api/err.c: a reset during the handshake is ERR_RST, no route ERR_RTE. */
 static int lwip_error(const struct profile *profile, enum call call, int host_errno)
 {
 	(void)profile;
-	return call == CALL_CONNECT && host_errno == ECONNREFUSED ? ECONNRESET : host_errno;
+	if (call != CALL_CONNECT)
+		return host_errno;
+	return host_errno == ECONNREFUSED ? ECONNRESET : host_errno == ENETUNREACH ? EHOSTUNREACH : host_errno;
 }
 
 /* TCP never comes to the last port. */
