@@ -17,6 +17,7 @@
 #include "playing.h"
 #include "print_json.h"
 #include "read_text.h"
+#include "sessions.h"
 #include "truth.h"
 
 struct session {
@@ -170,6 +171,24 @@ static void close_json(struct session *session, const struct scenario *scenario)
 		json_print_line(object);
 }
 
+/* An address that a system keeps until it is started anew is no matter of the next scenario. */
+static void forget_anchors(void)
+{
+	struct session_file file;
+	struct registry registry;
+	struct scan scan = { 0 };
+	struct holder holder;
+	uint64_t netns;
+	bool doubtful;
+
+	if (!session_of_ours(&file) || registry_open(&registry, file.path, NULL, 0) != REGISTRY_OK)
+		return;
+	while (registry_scan(&registry, &scan, &holder, &doubtful, &netns))
+		if (holder.state == STATE_ANCHOR)
+			registry_remove(&registry, holder.reference);
+	registry_close(&registry);
+}
+
 static bool play_one(struct session *session, const struct scenario *scenario)
 {
 	bool played = true;
@@ -180,10 +199,12 @@ static bool play_one(struct session *session, const struct scenario *scenario)
 		session->steps = json_object_new_array();
 	else if (session->output == OUTPUT_HUMAN && !session->truth_path)
 		open_human(session, scenario);
-	if (session->on_sockets)
+	if (session->on_sockets) {
 		played = play_real(&session->sockets, scenario, take_answer, session);
-	else
+		forget_anchors();
+	} else {
 		play_model(&session->model, scenario, take_answer, session);
+	}
 	if (session->output == OUTPUT_JSON)
 		close_json(session, scenario);
 	session->scenarios_played++;

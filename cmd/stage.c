@@ -19,6 +19,7 @@
 #include "cmd.h"
 #include "errno_name.h"
 #include "include/fakebind.h"
+#include "shim/host/raw.h"
 #include "world.h"
 
 #define DEFAULT_BACKLOG 16
@@ -119,12 +120,13 @@ static int name_socket(struct stage *stage, size_t name, int fd)
 	return fd;
 }
 
+/* By no call of the program under test: a system may have no such option. */
 static void wait_at_most(const struct stage *stage, int fd, int option, int ms)
 {
 	struct timeval limit = { .tv_sec = ms / 1000, .tv_usec = ms % 1000 * 1000 };
 
 	if (!stage->world)
-		setsockopt(fd, SOL_SOCKET, option, &limit, sizeof(limit));
+		raw_call(SYS_setsockopt, fd, SOL_SOCKET, option, (long)&limit, sizeof(limit));
 }
 
 /* A call in memory fails at once; this is the time a real one would have waited. */
@@ -206,8 +208,12 @@ static int play_connect(struct stage *stage, const struct step *step, int fd)
 
 static int play_accept(struct stage *stage, const struct step *step, int fd)
 {
+	struct sockaddr_storage address;
+	socklen_t length = sizeof(address);
+
+	/* With room for the peer's address: some systems ask for it. */
 	wait_at_most(stage, fd, SO_RCVTIMEO, stage->waits.accept);
-	fd = stage->world ? world_accept(stage->world, fd) : accept(fd, NULL, NULL);
+	fd = stage->world ? world_accept(stage->world, fd) : accept(fd, (struct sockaddr *)&address, &length);
 	return name_socket(stage, step->other, waited(stage, fd, EAGAIN, stage->waits.accept));
 }
 
