@@ -204,6 +204,8 @@ int engine_shutdown(int fd, int how)
 			return d.verdict.error ? refuse(&d) : 0;
 		}
 	}
+	if (d.verdict.flags & VERDICT_UNLISTENS) /* whatever direction */
+		how = SHUT_RDWR;
 	/* The host would remember it of a socket without a connection, to the cost of the next one. */
 	bool idle = claim_over(CALL_SHUTDOWN, fd, &d.claim) != CLAIM_NOT_OVER;
 	int result = idle ? (errno = ENOTCONN, -1) : real.shutdown(fd, how);
