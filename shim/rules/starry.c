@@ -230,12 +230,13 @@ static bool as_ipv4(const struct holder *holder, uint8_t ipv4[4])
 	return true;
 }
 
-static bool is_foreign_loopback(const struct holder *holder)
+/* On no interface, whatever machine it is: of 127.0.0.0/8 all but 127.0.0.1, multicast and broadcast. */
+static bool is_foreign(const struct holder *holder)
 {
 	static const uint8_t loopback[4] = { 127, 0, 0, 1 };
 	uint8_t ipv4[4];
 
-	return as_ipv4(holder, ipv4) && ipv4[0] == 127 && memcmp(ipv4, loopback, 4);
+	return as_ipv4(holder, ipv4) && (ipv4[0] >= 224 || (ipv4[0] == 127 && memcmp(ipv4, loopback, 4)));
 }
 
 static sa_family_t family_of(const struct question *question)
@@ -464,6 +465,11 @@ static bool before_shutdown(const struct question *question, struct verdict *ver
 			return answer(verdict, 0, &ok_shutdown);
 		verdict->flags = !tcp && how != SHUT_RD ? VERDICT_UNBINDS : 0;
 	}
+	/* Listening sockets are listed by port: shut down, they leave the list, and ArceOS clears the address, too. */
+	if (tcp && listens && layer_is(question->profile, syscalls_starryos))
+		verdict->flags = VERDICT_UNLISTENS;
+	if (tcp && listens && layer_is(question->profile, syscalls_arceos))
+		verdict->flags = VERDICT_UNLISTENS | VERDICT_UNBINDS;
 	if (layer_is(question->profile, syscalls_tgoskits) && tcp)
 		verdict->flags = listens || (question->state == STATE_CONNECTED && how == SHUT_RDWR) ? VERDICT_UNBINDS : 0;
 	return false;
@@ -508,21 +514,33 @@ static int host_address_error(const struct question *question)
 		return EINVAL;
 	if (family != question->domain)
 		return EAFNOSUPPORT;
-	local = ipv4[0] == 127 || !memcmp(ipv4, zero, 4);
+	local = ipv4[0] == 127 || !memcmp(ipv4, zero, 4) || (question->call == CALL_BIND && ipv4[0] >= 224);
 	if (question->domain == AF_INET6)
 		local = (!memcmp(ipv6, zero, 15) && ipv6[15] <= 1) || (!memcmp(ipv6, zero, 10) && ipv6[10] == 0xff && local);
 	return local ? 0 : question->call == CALL_BIND ? EADDRNOTAVAIL : ENETUNREACH;
 }
 
+/* With port 0 there is no holder to be asked first: starry_end(). */
+static int host_bind_error(const struct question *question)
+{
+	struct holder claim = { .domain = question->domain };
+	int error = host_address_error(question);
+
+	if (has(question->profile, trait_foreign_address, foreign_address_bound))
+		return error == EADDRNOTAVAIL ? 0 : error;
+	if (error)
+		return error;
+	memcpy(claim.address, question->address + (claim.domain == AF_INET ? 4 : 8), claim.domain == AF_INET ? 4 : 16);
+	return !memcmp(question->address + 2, zero, 2) && is_foreign(&claim) ? EADDRNOTAVAIL : 0;
+}
+
 static int host_error(const struct question *question)
 {
 	bool tcp = question->protocol == PROTOCOL_TCP;
-	int error;
 
 	switch (question->call) {
 	case CALL_BIND:
-		error = host_address_error(question);
-		return error == EADDRNOTAVAIL && has(question->profile, trait_foreign_address, foreign_address_bound) ? 0 : error;
+		return host_bind_error(question);
 	case CALL_CONNECT:
 		return tcp && in_use(question) ? EISCONN : host_address_error(question);
 	case CALL_ACCEPT:
@@ -536,14 +554,21 @@ static int host_error(const struct question *question)
 	}
 }
 
-/* What was rewritten has been checked. */
-static bool before_alone(const struct question *question, struct verdict *verdict, uint32_t to_length)
+/* The host gets the address as the system reads it.  What it refuses changes nothing. */
+static bool before_alone(const struct question *given, struct verdict *verdict, const struct sockaddr_storage *to, uint32_t to_length)
 {
-	int error = to_length ? 0 : host_error(question);
+	struct question question = *given;
+	int error;
 
-	if (error)
-		answer(verdict, starry_error(question->profile, question->call, error), &host_refuses);
-	return error;
+	if (to_length) {
+		question.address = (const uint8_t *)to;
+		question.length = to_length;
+	}
+	error = host_error(&question);
+	if (!error)
+		return false;
+	verdict->flags = 0;
+	return answer(verdict, starry_error(given->profile, given->call, error), &host_refuses);
 }
 
 /* AXNET tcp.rs, udp.rs get_ephemeral_port(), kept by its successors. */
@@ -573,7 +598,11 @@ static bool starry_before(const struct question *question, struct verdict *verdi
 {
 	if (question->domain != AF_INET && question->domain != AF_INET6)
 		return false;
-	return before_all(question, verdict, to, to_length) || (IS_ALONE(question) && before_alone(question, verdict, *to_length));
+	bool final = before_all(question, verdict, to, to_length);
+
+	if (!IS_ALONE(question) || (final && (question->call != CALL_BIND || verdict->error)))
+		return final;
+	return before_alone(question, verdict, to, *to_length) || final;
 }
 
 /* ---- the holders ---- */
@@ -670,7 +699,7 @@ static void judge_listen(struct judgement *judgement, const struct holder *holde
 
 static void starry_holder(struct judgement *judgement, const struct holder *holder)
 {
-	if (holder->state == STATE_TIME_WAIT)
+	if (holder->state == STATE_TIME_WAIT || holder->options & OPTION_CHILD)
 		return;
 	if (judgement->call == CALL_LISTEN)
 		judge_listen(judgement, holder);
@@ -696,7 +725,7 @@ static const struct rule *why_ok(const struct judgement *judgement)
 static void starry_end(struct judgement *judgement, struct verdict *verdict)
 {
 	const struct profile *profile = judgement->profile;
-	bool foreign = judgement->call == CALL_BIND && is_foreign_loopback(&judgement->claim) &&
+	bool foreign = judgement->call == CALL_BIND && is_foreign(&judgement->claim) &&
 		has(profile, trait_foreign_address, foreign_address_refused);
 
 	if (foreign && !(judgement->scratch & LISTENER_FIRST)) {
