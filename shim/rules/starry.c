@@ -554,15 +554,30 @@ static int host_error(const struct question *question)
 	}
 }
 
+/* A UDP socket of AF_INET6 connects to an AF_INET address, too. */
+static void map_ipv4(const struct question *question, struct sockaddr_storage *to, uint32_t *to_length)
+{
+	struct sockaddr_in6 address = { .sin6_family = AF_INET6, .sin6_addr.s6_addr = { [10] = 0xff, [11] = 0xff } };
+
+	if (*to_length || question->call != CALL_CONNECT || question->protocol != PROTOCOL_UDP || question->domain != AF_INET6 ||
+	    question->length < sizeof(struct sockaddr_in) || family_of(question) != AF_INET)
+		return;
+	memcpy(&address.sin6_port, question->address + 2, 2);
+	memcpy(&address.sin6_addr.s6_addr[12], question->address + 4, 4);
+	memcpy(to, &address, sizeof address);
+	*to_length = sizeof address;
+}
+
 /* The host gets the address as the system reads it.  What it refuses changes nothing. */
-static bool before_alone(const struct question *given, struct verdict *verdict, const struct sockaddr_storage *to, uint32_t to_length)
+static bool before_alone(const struct question *given, struct verdict *verdict, struct sockaddr_storage *to, uint32_t *to_length)
 {
 	struct question question = *given;
 	int error;
 
-	if (to_length) {
+	map_ipv4(given, to, to_length);
+	if (*to_length) {
 		question.address = (const uint8_t *)to;
-		question.length = to_length;
+		question.length = *to_length;
 	}
 	error = host_error(&question);
 	if (!error)
@@ -580,6 +595,17 @@ static uint16_t starry_port(const struct profile *profile, enum call call, const
 
 	(void)profile, (void)call, (void)claim;
 	return attempt < count ? (uint16_t)(FIRST_EPHEMERAL + (start + attempt) % count) : 0;
+}
+
+/* The loopback interface has one IPv4 address. */
+static void starry_source(const struct profile *profile, const struct holder *socket, const uint8_t *to, uint8_t *from)
+{
+	static const uint8_t loopback[4] = { 127, 0, 0, 1 };
+
+	(void)profile;
+	memcpy(from, to, socket->domain == AF_INET ? 4 : 16);
+	if (socket->domain == AF_INET)
+		memcpy(from, loopback, sizeof loopback);
 }
 
 static void starry_event(const struct question *question, enum event event, struct verdict *verdict)
@@ -602,7 +628,7 @@ static bool starry_before(const struct question *question, struct verdict *verdi
 
 	if (!IS_ALONE(question) || (final && (question->call != CALL_BIND || verdict->error)))
 		return final;
-	return before_alone(question, verdict, to, *to_length) || final;
+	return before_alone(question, verdict, to, to_length) || final;
 }
 
 /* ---- the holders ---- */
@@ -1087,5 +1113,6 @@ const struct family family_starry = {
 	.released = starry_released,
 	.anchors = starry_anchors,
 	.port = ALONE_ONLY(starry_port),
+	.source = ALONE_ONLY(starry_source),
 	.event = starry_event,
 };
