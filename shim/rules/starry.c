@@ -16,7 +16,7 @@
  * VERDICT_UNBINDS tells what the host's own answer will mean: a refused connect() or a shutdown() takes
  * the address away.
  */
-#include "rules.h"
+#include "family.h"
 
 #include <arpa/inet.h>
 #include <errno.h>
@@ -597,17 +597,6 @@ static uint16_t starry_port(const struct profile *profile, enum call call, const
 	return attempt < count ? (uint16_t)(FIRST_EPHEMERAL + (start + attempt) % count) : 0;
 }
 
-/* The loopback interface has one IPv4 address. */
-static void starry_source(const struct profile *profile, const struct holder *socket, const uint8_t *to, uint8_t *from)
-{
-	static const uint8_t loopback[4] = { 127, 0, 0, 1 };
-
-	(void)profile;
-	memcpy(from, to, socket->domain == AF_INET ? 4 : 16);
-	if (socket->domain == AF_INET)
-		memcpy(from, loopback, sizeof loopback);
-}
-
 static void starry_event(const struct question *question, enum event event, struct verdict *verdict)
 {
 	static const int errors[] = {
@@ -1113,6 +1102,6 @@ const struct family family_starry = {
 	.released = starry_released,
 	.anchors = starry_anchors,
 	.port = ALONE_ONLY(starry_port),
-	.source = ALONE_ONLY(starry_source),
+	.source = ALONE_ONLY(family_source),
 	.event = starry_event,
 };
