@@ -485,11 +485,11 @@ static bool leave_remnant(struct world *world, struct node *node)
 
 	node->holder.state = waits ? STATE_CONNECTED : STATE_TIME_WAIT;
 	state = world->profile->family->released(world->profile, &node->holder, node->closed_first, &milliseconds);
-	/* Until the other side closes, somebody must know of the connection. */
-	if (state == STATE_UNBOUND && waits)
-		state = STATE_CONNECTED;
-	if (state == STATE_UNBOUND)
-		return false;
+	/* Until the other side closes, somebody must know of the connection, though nobody has its port. */
+	if (state == STATE_UNBOUND) {
+		let_go(node);
+		return waits;
+	}
 	node->holder.state = state;
 	node->expires = milliseconds ? world->now + milliseconds : 0;
 	return true;
