@@ -30,6 +30,7 @@ struct node {
 	struct node *bucket_next, **bucket_link; /* bucket_link is NULL: has no port */
 	struct bucket *bucket;
 	struct holder holder;  /* state is the socket's, too */
+	uint8_t bound[16];     /* the address it took its port with */
 	unsigned references;   /* descriptors; 0: an orphan or a remnant */
 	struct end remote;     /* STATE_CONNECTED, and of remnants */
 	struct node *other;    /* the end that is here; NULL: gone */
@@ -119,6 +120,7 @@ static void hold(struct world *world, struct node *node, const struct holder *cl
 	let_go(node);
 	node->holder = *claim;
 	node->holder.order = ++world->order;
+	memcpy(node->bound, claim->address, sizeof node->bound);
 	node->bucket = bucket;
 	node->bucket_next = bucket->nodes;
 	node->bucket_link = &bucket->nodes;
@@ -158,10 +160,12 @@ static void leave_anchor(struct world *world, struct bucket *bucket, const struc
 /* ---- asking the rules ---- */
 
 /* What others see of a socket: if its connection is over, nothing but the port. */
-static struct holder seen(const struct node *node)
+static struct holder seen(const struct world *world, const struct node *node)
 {
 	struct holder holder = node->holder;
 
+	if (world->profile->family->asks(world->profile) & ASKS_BOUND(holder.protocol))
+		memcpy(holder.address, node->bound, sizeof holder.address);
 	if (node->is_over && !node->listener && holder.state == STATE_CONNECTED)
 		holder.state = STATE_BOUND;
 	return holder;
@@ -177,7 +181,7 @@ static bool judge(struct world *world, const struct node *node, enum call call, 
 	judge_begin(&judgement, world->profile, call, claim, &memory);
 	judgement.automatic = automatic;
 	for (const struct node *other = bucket->nodes; other; other = other->bucket_next) {
-		struct holder holder = seen(other);
+		struct holder holder = seen(world, other);
 
 		if (other != node)
 			judge_holder(&judgement, &holder);

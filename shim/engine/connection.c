@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 #define _GNU_SOURCE
 #include <errno.h>
+#include <string.h>
 
 #include "../host/ask.h"
 #include "../host/permit.h"
@@ -67,6 +68,24 @@ static bool remnant_refuses(struct decision *d, const struct holder *from)
 	return true;
 }
 
+/* The record of a bound socket follows its state, and the address that it has from now on. */
+static SELDOM void connected(struct decision *d, struct holder *bound)
+{
+	struct holder now = *bound;
+	reference moved = 0;
+	bound->state = now.state = d->slot->flags & SLOT_CONNECTED ? STATE_CONNECTED : STATE_BOUND;
+	if (!(session.asks & ASKS_BOUND(now.protocol)) && ask_name(d->fd, &now) == 0 &&
+	    memcmp(now.address, bound->address, sizeof now.address)) {
+		registry_retake(&session.registry, d->slot->record, &d->turn);
+		moved = registry_commit(&session.registry, &d->turn, &now, MEMORY_KEEP, 0);
+	}
+	if (moved)
+		d->slot->record = moved;
+	else
+		registry_update(&session.registry, d->slot->record, (enum state)now.state, now.options);
+	claim_anchor(bound, claim_bucket(bound->protocol, bound->port));
+}
+
 static int connect_host(struct decision *d, const struct sockaddr *address, socklen_t length)
 {
 	struct holder before = d->claim;
@@ -85,11 +104,8 @@ static int connect_host(struct decision *d, const struct sockaddr *address, sock
 		failed(d);
 	if (!known && session.outlives && d->slot->flags & SLOT_CONNECTED)
 		unseen_record(d->fd, d->slot, OPTION_CLIENT | OPTION_AUTOBOUND);
-	if (result == 0 && known) {
-		before.state = d->slot->flags & SLOT_CONNECTED ? STATE_CONNECTED : STATE_BOUND;
-		registry_update(&session.registry, d->slot->record, (enum state)before.state, before.options);
-		claim_anchor(&before, claim_bucket(before.protocol, before.port));
-	}
+	if (result == 0 && known)
+		connected(d, &before);
 	return claim_host_answer(CALL_CONNECT, result);
 }
 

@@ -35,7 +35,8 @@ enum finding { FOUND_GONE, FOUND_THERE, FOUND_UNKNOWN };
 /* The kernel's facts replace the registry's; who bound it and how stays. */
 static void correct(struct holder *known, const struct holder *fact)
 {
-	memcpy(known->address, fact->address, sizeof known->address);
+	if (!(session.asks & ASKS_BOUND(known->protocol)))
+		memcpy(known->address, fact->address, sizeof known->address);
 	known->state = fact->state;
 	known->ifindex = fact->ifindex;
 }

@@ -271,6 +271,8 @@ enum event {
 #define ASKS_UNSEEN 0x2u /* accepted sockets, clients and remnants, which no registry has */
 #define ASKS_STATE 0x4u  /* a question's state, where the host keeps it: it must be asked */
 #define ASKS_SOCKET 0x8u /* before() has answers to socket() */
+/* The address that a socket of that protocol was bound to, whatever connect() has made of it. */
+#define ASKS_BOUND(protocol) (0x10u << (protocol))
 
 struct family {
 	const char *name;

@@ -714,7 +714,10 @@ static void judge_listen(struct judgement *judgement, const struct holder *holde
 
 static void starry_holder(struct judgement *judgement, const struct holder *holder)
 {
-	if (holder->state == STATE_TIME_WAIT || holder->options & OPTION_CHILD)
+	/* UDP's connect() and sendto() bind to 0.0.0.0, and a port that nobody names. */
+	bool client = holder->protocol == PROTOCOL_UDP && holder->options & OPTION_CLIENT;
+
+	if (holder->state == STATE_TIME_WAIT || holder->options & OPTION_CHILD || client)
 		return;
 	if (judgement->call == CALL_LISTEN)
 		judge_listen(judgement, holder);
@@ -1083,10 +1086,13 @@ static enum state starry_released(const struct profile *profile, const struct ho
 	return STATE_UNBOUND;
 }
 
+/* AXNET_NG tcp.rs connect() writes the source address where bind() wrote its own; nothing else does.  TGOSKITS tcp.rs
+ * start_connect() registers only what has not been. */
 static uint32_t starry_asks(const struct profile *profile)
 {
-	(void)profile;
-	return ASKS_SOCKET;
+	bool moves = has(profile, trait_tcp_bind, tcp_bind_endpoint);
+
+	return ASKS_SOCKET | ASKS_BOUND(PROTOCOL_UDP) | (moves ? 0 : ASKS_BOUND(PROTOCOL_TCP));
 }
 
 const struct family family_starry = {
