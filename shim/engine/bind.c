@@ -337,9 +337,9 @@ int engine_bind(int fd, const struct sockaddr *given, socklen_t length)
 		return bind_again(&d, &address);
 	if (slot->record) { /* the system lets go of the old address; the kernel needs a new socket for that */
 		registry_remove(&session.registry, slot->record);
-		permit_replace(fd);
 		slot->record = 0;
-		d.claim.cookie = slot->cookie = ask_cookie(fd);
+		slot_replace(fd, slot);
+		d.claim.cookie = slot->cookie;
 	}
 	if (!address_parse(slot->domain, &copy, address.length, &d.claim))
 		return claim_host_answer(CALL_BIND, real.bind(fd, given, length));

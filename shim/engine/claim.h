@@ -29,7 +29,7 @@ void claim_publish(int fd, struct slot *);
 enum state claim_state(enum call, int fd, struct slot *);
 
 /* What a call does to the socket beside its answer: VERDICT_UNBINDS, VERDICT_KILLS. */
-void claim_apply(struct decision *, uint32_t flags);
+SELDOM void claim_apply(struct decision *, uint32_t flags);
 
 /* What is to be asked of the profile; the caller adds the arguments. */
 struct question claim_question(const struct decision *);

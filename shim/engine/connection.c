@@ -18,10 +18,9 @@ static void unbind(struct decision *d, bool replaces)
 	int saved = errno;
 	if (registry_get(&session.registry, d->slot->record, &holder))
 		decide_forget(&holder);
-	if (replaces)
-		permit_replace(d->fd);
 	d->slot->record = 0;
-	d->slot->cookie = ask_cookie(d->fd);
+	if (replaces)
+		slot_replace(d->fd, d->slot);
 	errno = saved;
 }
 
@@ -34,7 +33,7 @@ void claim_apply(struct decision *d, uint32_t flags)
 }
 
 /* What the system makes of a connection that the host refuses. */
-static void failed(struct decision *d)
+static SELDOM void failed(struct decision *d)
 {
 	struct question question = claim_question(d);
 	struct verdict verdict = { 0 };
@@ -55,7 +54,7 @@ static void failed(struct decision *d)
 }
 
 /* The host takes over a connection in TIME_WAIT at once if the socket is bound; other systems may not. */
-static bool remnant_refuses(struct decision *d, const struct holder *from)
+static SELDOM bool remnant_refuses(struct decision *d, const struct holder *from)
 {
 	struct question question = claim_question(d);
 	struct verdict verdict = { 0 };

@@ -10,6 +10,7 @@
 #include <sys/syscall.h>
 
 #include "../host/ask.h"
+#include "../host/permit.h"
 #include "../host/raw.h"
 #include "claim.h"
 #include "engine.h"
@@ -20,14 +21,29 @@
 static struct slot slots[SLOT_COUNT];
 static _Atomic unsigned highest; /* one more than the highest number ever cached: bounds close_range() */
 
-struct slot *slot_of(int fd)
+static struct slot *entry(int fd)
 {
 	return fd >= 0 && fd < SLOT_COUNT ? &slots[fd] : NULL;
 }
 
+/* Duplicates go by one slot, the lowest of theirs: what a call changes, all of them know. */
+static SELDOM struct slot *first_of(struct slot *slot)
+{
+	struct slot *first = slots;
+	while (first != slot && (!first->flags || first->cookie != slot->cookie))
+		first++;
+	return first;
+}
+
+struct slot *slot_of(int fd)
+{
+	struct slot *slot = entry(fd);
+	return slot_used(slot) && slot->options & OPTION_SHARED ? first_of(slot) : slot;
+}
+
 static void cache(int fd, const struct slot *value)
 {
-	struct slot *slot = slot_of(fd);
+	struct slot *slot = entry(fd);
 	if (!slot)
 		return;
 	*slot = *value;
@@ -38,7 +54,7 @@ static void cache(int fd, const struct slot *value)
 
 void slot_fresh(int fd)
 {
-	struct slot *slot = slot_of(fd);
+	struct slot *slot = entry(fd);
 	if (slot_used(slot))
 		slot->flags = 0;
 }
@@ -156,16 +172,29 @@ void slot_socket(int fd, int domain, int protocol)
 		set_reuseaddr(fd);
 }
 
+/* The slot of duplicates goes; the next of theirs takes its place. */
+static SELDOM void hand_over(const struct slot *slot)
+{
+	struct slot *end = slots + highest;
+	for (struct slot *next = slots; next < end; next++)
+		if (next != slot && next->flags && next->cookie == slot->cookie) {
+			*next = *slot;
+			break;
+		}
+}
+
 void slot_drop(int fd)
 {
-	struct slot *slot = slot_of(fd);
+	struct slot *slot = entry(fd), *shared = slot_of(fd);
 	if (!slot_used(slot))
 		return;
 	if (session.log)
-		log_let_go(fd, slot);
+		log_let_go(fd, shared);
+	if (shared->record)
+		registry_let_go(&session.registry, shared->record);
+	if (shared == slot && slot->options & OPTION_SHARED)
+		hand_over(slot);
 	slot->flags = 0;
-	if (slot->record)
-		registry_let_go(&session.registry, slot->record);
 }
 
 void slot_drop_range(unsigned first, unsigned last)
@@ -177,16 +206,19 @@ void slot_drop_range(unsigned first, unsigned last)
 
 void slot_copy(int from, int to)
 {
-	struct slot *source = slot_of(from), *target = slot_of(to);
+	struct slot *source = slot_of(from), *target = entry(to);
 	if (from == to || (!slot_used(source) && !slot_used(target)) || in_vfork_child())
 		return;
 	slot_drop(to);
+	source = slot_of(from);
 	if (!slot_used(source))
 		return;
-	if (source->record && !(source->options & OPTION_SHARED)) {
+	if (!source->cookie)
+		source->cookie = ask_cookie(from);
+	if (!(source->options & OPTION_SHARED)) {
 		struct holder holder;
 		source->options |= OPTION_SHARED;
-		if (registry_get(&session.registry, source->record, &holder))
+		if (source->record && registry_get(&session.registry, source->record, &holder))
 			registry_update(&session.registry, source->record, holder.state, holder.options | OPTION_SHARED);
 	}
 	cache(to, source);
@@ -199,7 +231,7 @@ static uint32_t v6only_option(int fd, int domain)
 
 struct slot *slot_accepted(int fd, const struct slot *listener, struct slot *own)
 {
-	struct slot *slot = slot_of(fd);
+	struct slot *slot = entry(fd);
 	*own = (struct slot){ .domain = listener->domain, .protocol = listener->protocol, .cookie = ask_cookie(fd),
 			      .options = session.options | v6only_option(fd, listener->domain),
 			      .flags = SLOT_SOCKET | SLOT_DEVICE | SLOT_CONNECTED | (listener->flags & SLOT_ELSEWHERE) };
@@ -265,7 +297,7 @@ static bool from_kernel(int fd, struct slot *slot)
 
 bool slot_refresh(int fd, struct slot *own, struct slot **found)
 {
-	struct slot *slot = slot_of(fd);
+	struct slot *slot = entry(fd);
 	if (!from_kernel(fd, own)) {
 		slot_fresh(fd);
 		return false;
@@ -281,12 +313,27 @@ bool slot_refresh(int fd, struct slot *own, struct slot **found)
 bool slot_identify(int fd, struct slot *own, struct slot **found)
 {
 	struct slot *slot = slot_of(fd);
-	/* A mirrored host answers rightly whatever the number is now; else the profile would. */
-	if (!slot_used(slot) || (!session.mirror && slot->cookie != ask_cookie(fd)))
+	/* A mirrored host answers rightly whatever the number is now, unless it is taken for a duplicate; else the profile would. */
+	if (!slot_used(slot) || ((!session.mirror || slot->options & OPTION_SHARED) && slot->cookie != ask_cookie(fd)))
 		return slot_refresh(fd, own, found);
 	slot_enter(fd, slot);
 	*found = slot;
 	return true;
+}
+
+void slot_replace(int fd, struct slot *slot)
+{
+	uint64_t before = slot->cookie, now;
+	permit_replace(fd);
+	now = ask_cookie(fd);
+	for (int other = 0; slot->options & OPTION_SHARED && other < (int)highest; other++) {
+		if (!slots[other].flags || slots[other].cookie != before)
+			continue;
+		if (ask_cookie(other) == before)
+			permit_duplicate(fd, other);
+		slots[other].cookie = now;
+	}
+	slot->cookie = now;
 }
 
 uint32_t own_pid(void)

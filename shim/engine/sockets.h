@@ -8,6 +8,7 @@
 #define FAKEBIND_SOCKETS_H
 
 #include "../registry/registry.h"
+#include "../seldom.h"
 
 #define SLOT_COUNT 65536 /* higher descriptors always ask the kernel */
 
@@ -26,7 +27,7 @@ struct slot {
 	uint8_t domain, protocol, flags, spare;
 };
 
-/* NULL for descriptors the cache has no room for. */
+/* Of duplicates the one slot that they share.  NULL for descriptors the cache has no room for. */
 struct slot *slot_of(int fd);
 static inline bool slot_used(const struct slot *slot) { return slot && slot->flags; }
 
@@ -41,13 +42,15 @@ struct slot *slot_accepted(int fd, const struct slot *listener, struct slot *own
 /* This process lets go of a descriptor (before the kernel call). */
 void slot_drop(int fd);
 void slot_drop_range(unsigned first, unsigned last);
-void slot_copy(int from, int to);
+SELDOM void slot_copy(int from, int to);
 
 /* The socket behind fd: from the cache, else from the kernel.  False: not a TCP or UDP socket.
  * The result may be `own` (when the cache has no place) or the slot itself. */
 bool slot_identify(int fd, struct slot *own, struct slot **found);
 /* The registry and the host are asked about this socket from now on; slot_identify() does it. */
 void slot_enter(int fd, const struct slot *);
+/* Puts a new socket in the place of this one, behind all descriptors that this process made of it. */
+SELDOM void slot_replace(int fd, struct slot *slot);
 /* Throw away what is cached and ask again. */
 bool slot_refresh(int fd, struct slot *own, struct slot **found);
 

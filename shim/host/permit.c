@@ -118,17 +118,22 @@ bool permit_is_foreign(const struct holder *claim)
 	return result == -EADDRNOTAVAIL;
 }
 
+void permit_duplicate(int fd, int onto)
+{
+	raw_call(SYS_dup3, fd, onto, raw_call(SYS_fcntl, onto, F_GETFD) & FD_CLOEXEC ? O_CLOEXEC : 0);
+}
+
 void permit_replace(int fd)
 {
-	long status = raw_call(SYS_fcntl, fd, F_GETFL), flags = raw_call(SYS_fcntl, fd, F_GETFD);
+	long status = raw_call(SYS_fcntl, fd, F_GETFL);
 	int domain = ask_option(fd, SOL_SOCKET, SO_DOMAIN), type = ask_option(fd, SOL_SOCKET, SO_TYPE);
-	if (status < 0 || flags < 0 || domain < 0 || type < 0)
+	if (status < 0 || domain < 0 || type < 0)
 		return;
 	long fresh = ask_socket(domain, type | (status & O_NONBLOCK ? SOCK_NONBLOCK : 0), 0);
 	if (fresh < 0)
 		return;
 	if (domain == AF_INET6)
 		tell_option((int)fresh, IPPROTO_IPV6, IPV6_V6ONLY, ask_option(fd, IPPROTO_IPV6, IPV6_V6ONLY) > 0);
-	raw_call(SYS_dup3, fresh, fd, flags & FD_CLOEXEC ? O_CLOEXEC : 0);
+	permit_duplicate((int)fresh, fd);
 	raw_call(SYS_close, fresh);
 }

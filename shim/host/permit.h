@@ -50,5 +50,7 @@ SELDOM bool permit_is_foreign(const struct holder *);
 /* Puts a new, unbound socket of the same kind in fd's place (this descriptor only; O_NONBLOCK,
  * FD_CLOEXEC and IPV6_V6ONLY are kept, other options are not). */
 SELDOM void permit_replace(int fd);
+/* Makes the one a duplicate of the other; FD_CLOEXEC stays. */
+SELDOM void permit_duplicate(int fd, int onto);
 
 #endif
