@@ -41,7 +41,8 @@ void claim_publish(int fd, struct slot *slot)
 {
 	struct holder holder;
 	struct turn turn = { 0 };
-	if (slot->flags & SLOT_CONNECTED) /* a connection whose options are not its listener's any more */
+	/* A connection whose options are not its listener's any more; beyond a mirrored host, it may have to be lent. */
+	if (slot->flags & SLOT_CONNECTED || (session.beyond_host && !slot->record && ask_connected(fd)))
 		unseen_record(fd, slot, slot->options & OPTION_CHILD ? OPTION_CHILD : OPTION_CLIENT | OPTION_AUTOBOUND);
 	if (!slot->record || slot->cookie != ask_cookie(fd) || !registry_get(&session.registry, slot->record, &holder))
 		return;
