@@ -171,12 +171,12 @@ function write_profile(profile,    i, key, value)
 {
 	print "\t{"
 	print "\t\t.name = " quoted(text_of[profile, "name"]) ","
-	print "\t\t.title = FOR_PEOPLE(" quoted(text_of[profile, "title"]) "),"
-	print "\t\t.sources = FOR_PEOPLE(" quoted(text_of[profile, "sources"]) "),"
+	print "\t\tPEOPLE_ONLY(.title = " quoted(text_of[profile, "title"]) ",)"
+	print "\t\tPEOPLE_ONLY(.sources = " quoted(text_of[profile, "sources"]) ",)"
 	if ((profile, "alias") in text_of)
 		print "\t\t.aliases = " quoted(text_of[profile, "alias"]) ","
 	if ((profile, "limits") in text_of)
-		print "\t\t.limits = FOR_PEOPLE(" quoted(text_of[profile, "limits"]) "),"
+		print "\t\tPEOPLE_ONLY(.limits = " quoted(text_of[profile, "limits"]) ",)"
 	if ((profile, "base") in text_of)
 		print "\t\t.base = &profiles[" profile_of[text_of[profile, "base"]] - 1 "],"
 	print "\t\t.family = &family_" text_of[profile, "family"] ","

@@ -132,7 +132,7 @@ bool profile_decode(const char *code, struct profile *profile, char name[PROFILE
 	size_t length = strcspn(code, ":");
 	uint32_t fingerprint;
 
-	*profile = (struct profile){ .name = name, .title = "", .sources = "", .tier = TIER_DOCUMENTED };
+	*profile = (struct profile){ .name = name, PEOPLE_ONLY(.title = "", .sources = "",) .tier = TIER_DOCUMENTED };
 	if (length > PROFILE_NAME)
 		return false;
 	memcpy(name, code, length);

@@ -153,30 +153,33 @@ extern const struct trait trait_list[TRAIT_COUNT];  /* not in the preloaded libr
 extern const uint8_t trait_words[TRAIT_COUNT];      /* how many words; 0: a number */
 extern const uint32_t trait_fingerprint;            /* of all names and words */
 
-struct family;
-
-struct profile {
-	const char *name;
-	const char *title;   /* one line for people */
-	const char *sources; /* where the facts come from */
-	const char *aliases; /* a blank between two; or NULL */
-	const char *limits;  /* what cannot be imitated, a line each; or NULL */
-	const struct profile *base; /* or NULL */
-	const struct family *family;
-	enum tier tier;
-	uint32_t trait[TRAIT_COUNT];
-};
-
 /* The preloaded library is never alone and shows nobody a profile: what only the command needs is left out of it. */
 #ifdef FAKEBIND_PRELOADED
 #define IS_ALONE(question) ((void)(question), false)
 #define ALONE_ONLY(function) (0 ? (function) : NULL)
 #define FOR_PEOPLE(text) NULL
+#define PEOPLE_ONLY(...)
 #else
 #define IS_ALONE(question) ((question)->alone)
 #define ALONE_ONLY(function) (function)
 #define FOR_PEOPLE(text) (text)
+#define PEOPLE_ONLY(...) __VA_ARGS__
 #endif
+
+struct family;
+
+struct profile {
+	const char *name;
+	const char *aliases; /* a blank between two; or NULL */
+	const struct profile *base; /* or NULL */
+	const struct family *family;
+	enum tier tier;
+	uint32_t trait[TRAIT_COUNT];
+	/* The last ones: who is not compiled for the preloaded library alone sees the others where they are. */
+	PEOPLE_ONLY(const char *title;)   /* one line */
+	PEOPLE_ONLY(const char *sources;) /* where the facts come from */
+	PEOPLE_ONLY(const char *limits;)  /* what cannot be imitated, a line each; or NULL */
+};
 
 /* One socket call before any holder is looked at. */
 struct question {
