@@ -119,6 +119,17 @@ static SELDOM int refuse_local(struct decision *d)
 	return -1;
 }
 
+/* A profile that is stricter than the host may blame a socket that the host does not mind. */
+static SELDOM bool host_minds(const struct decision *d)
+{
+	if (!session.stricter || !d->verdict.blamed)
+		return true;
+	struct holder as_host = d->verdict.holder;
+	if (claim_became_v6only(&as_host)) /* an accepted socket, too */
+		as_host.options |= OPTION_V6ONLY;
+	return linux_overlaps(&d->claim, &as_host) || ask_connected(d->fd);
+}
+
 /* The rules refuse.  The host is asked all the same, with its options off: errors of the arguments come
  * before a conflict, and it knows them in the right order. */
 static SELDOM int refused(struct decision *d, const struct address *address)
@@ -128,9 +139,7 @@ static SELDOM int refused(struct decision *d, const struct address *address)
 		slot_fresh(d->fd);
 		return engine_bind(d->fd, address->given, address->length);
 	}
-	/* A profile that is stricter than the host may blame a socket that the host does not mind. */
-	bool minds = session.mirror && (!session.stricter || !d->verdict.blamed || linux_overlaps(&d->claim, &d->verdict.holder) ||
-					ask_connected(d->fd));
+	bool minds = session.mirror && host_minds(d);
 	int result = minds ? permit_plain_bind(d->fd, &d->claim, address->given, address->length) : -1;
 	if (result == 0) {
 		bound(d); /* the holder left just now */

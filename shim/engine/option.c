@@ -41,9 +41,13 @@ void claim_publish(int fd, struct slot *slot)
 {
 	struct holder holder;
 	struct turn turn = { 0 };
+	uint32_t options = slot->options;
 	/* A connection whose options are not its listener's any more; beyond a mirrored host, it may have to be lent. */
-	if (slot->flags & SLOT_CONNECTED || (session.beyond_host && !slot->record && ask_connected(fd)))
-		unseen_record(fd, slot, slot->options & OPTION_CHILD ? OPTION_CHILD : OPTION_CLIENT | OPTION_AUTOBOUND);
+	if (slot->flags & SLOT_CONNECTED)
+		unseen_record(fd, slot, options & OPTION_CHILD ? OPTION_CHILD : OPTION_CLIENT | OPTION_AUTOBOUND);
+	else if (session.beyond_host && !slot->record && ask_connected(fd))
+		unseen_record(fd, slot, 0);
+	slot->options = options;
 	if (!slot->record || slot->cookie != ask_cookie(fd) || !registry_get(&session.registry, slot->record, &holder))
 		return;
 	bool shares = slot->options & OPTION_REUSEPORT & ~holder.options, marked = (slot->options ^ holder.options) & OPTION_OWN;
