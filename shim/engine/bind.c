@@ -64,6 +64,17 @@ static int mirrored_bind(struct decision *d, const struct address *address)
 	return result;
 }
 
+/* The host has the socket bound still, by a connect() or before a shutdown(); the system has it unbound. */
+static SELDOM bool made_new(struct decision *d)
+{
+	struct holder name = d->claim;
+	if (ask_name(d->fd, &name) != 0 || name.port == 0)
+		return false;
+	slot_replace(d->fd, d->slot);
+	d->claim.cookie = d->slot->cookie;
+	return true;
+}
+
 /* The host's bind, made so that what the profile allows is allowed. */
 static int host_bind(struct decision *d, const struct address *address)
 {
@@ -71,7 +82,10 @@ static int host_bind(struct decision *d, const struct address *address)
 		return mirrored_bind(d, address);
 	if (stricter_refuses(d))
 		return -1;
-	int result = permit_first_bind(d->fd, &d->claim, address->given, address->length, session.any_address);
+	int result;
+	do
+		result = permit_first_bind(d->fd, &d->claim, address->given, address->length, session.any_address);
+	while (result < 0 && errno == EINVAL && made_new(d));
 	d->plain = result == 0;
 	if (d->plain || errno != EADDRINUSE || unseen_refuse(d))
 		return result;
