@@ -670,6 +670,12 @@ static void bind_node(struct world *world, struct node *node, const struct holde
 {
 	hold(world, node, claim);
 	node->holder.state = node->is_over ? STATE_CONNECTED : STATE_BOUND;
+}
+
+/* The same by bind() itself, which alone leaves an anchor. */
+static void bind_as_asked(struct world *world, struct node *node, const struct holder *claim)
+{
+	bind_node(world, node, claim);
 	leave_anchor(world, bucket_of(world, PROTOCOL_UDP, 0), &node->holder);
 }
 
@@ -678,11 +684,22 @@ static int refuse_bind(struct world *world, struct node *node, const struct hold
 	int error = world->verdict.error;
 
 	if (world->verdict.flags & VERDICT_BINDS)
-		bind_node(world, node, claim);
+		bind_as_asked(world, node, claim);
 	else if (world->verdict.flags & VERDICT_NAMES)
 		memcpy(node->holder.address, claim->address, sizeof claim->address);
 	apply_flags(world, node);
 	return fail(error);
+}
+
+/* The verdict is final, but with port 0 one must still be found.  True: it is a success. */
+static bool bind_unasked(struct world *world, struct node *node, struct holder *claim)
+{
+	struct verdict verdict = world->verdict;
+
+	if (!claim->port && (!verdict.error || verdict.flags & VERDICT_BINDS) && !choose_port(world, node, CALL_BIND, claim, NULL))
+		return false;
+	world->verdict = verdict;
+	return !verdict.error;
 }
 
 int world_bind(struct world *world, int fd, const struct sockaddr *given, socklen_t length)
@@ -707,7 +724,7 @@ int world_bind(struct world *world, int fd, const struct sockaddr *given, sockle
 	parse(claim.domain, to_length ? &to : &copy, to_length ? to_length : length, claim.address, &claim.port, &claim.scope);
 	claim.state = STATE_BOUND;
 	if (final)
-		good = !world->verdict.error;
+		good = bind_unasked(world, node, &claim);
 	else if (claim.port)
 		good = judge(world, node, CALL_BIND, &claim, false);
 	else
@@ -717,7 +734,7 @@ int world_bind(struct world *world, int fd, const struct sockaddr *given, sockle
 	node->holder.options = good || family->bound ? claim.options : node->holder.options;
 	if (!good)
 		return refuse_bind(world, node, &claim);
-	bind_node(world, node, &claim);
+	bind_as_asked(world, node, &claim);
 	return 0;
 }
 

@@ -463,7 +463,8 @@ static bool before_shutdown(const struct question *question, struct verdict *ver
 			return answer(verdict, EINVAL, &shutdown_how);
 		if (tcp && listens)
 			return answer(verdict, 0, &ok_shutdown);
-		verdict->flags = !tcp && how != SHUT_RD ? VERDICT_UNBINDS : 0;
+		/* UDP closes the endpoint, but the socket counts as bound. */
+		verdict->flags = !tcp && how != SHUT_RD && question->state != STATE_UNBOUND ? VERDICT_KILLS : 0;
 	}
 	/* Listening sockets are listed by port: shut down, they leave the list, and ArceOS clears the address, too. */
 	if (tcp && listens && layer_is(question->profile, syscalls_starryos))
