@@ -20,7 +20,6 @@ static const struct rule address_short = { "address/short", "the length is below
 static const struct rule address_family = { "address/family", "the address is of another family than the socket", NULL, FOR_PEOPLE(BIND4 "; " BIND6) };
 static const struct rule address_foreign = { "address/foreign", "no interface has that address", "the address belonged to an interface", FOR_PEOPLE(BIND4 "; " BIND6) };
 static const struct rule address_scope = { "address/scope", "such an address needs a scope id", "sin6_scope_id named an interface", FOR_PEOPLE(BIND6) };
-static const struct rule address_multicast = { "address/multicast", "a TCP socket binds no IPv6 multicast address", NULL, FOR_PEOPLE(BIND6) };
 static const struct rule address_v6only = { "address/v6only", "the socket is for IPv6 only, and this is an IPv4 address", "IPV6_V6ONLY were off", FOR_PEOPLE(BIND6) };
 static const struct rule address_unreachable = { "address/unreachable", "there is no route to it", NULL, FOR_PEOPLE("net/ipv4/tcp_ipv4.c tcp_v4_connect(); net/ipv6/tcp_ipv6.c tcp_v6_connect(), 6.18") };
 static const struct rule bind_privileged = { "bind/privileged", "ports below 1024 are for root", "the port were 1024 or higher", FOR_PEOPLE(BIND4 "; " BIND6) };
@@ -109,8 +108,6 @@ static bool bind6(const struct question *question, struct verdict *verdict)
 	memcpy(&given, question->address, length);
 	if (given.sin6_family != AF_INET6)
 		return linux_answer(verdict, EAFNOSUPPORT, &address_family);
-	if (address[0] == 0xff && question->protocol == PROTOCOL_TCP)
-		return linux_answer(verdict, EINVAL, &address_multicast);
 	if (is_privileged(question, question->address + 2))
 		return linux_answer(verdict, EACCES, &bind_privileged);
 	if (question->state != STATE_UNBOUND)

@@ -10,6 +10,8 @@ static const struct rule address_family = { "address/family", "the address is of
 	FOR_PEOPLE("net/ipv4/af_inet.c inet_bind(), net/ipv6/af_inet6.c inet6_bind(), 2.6.32.69") };
 static const struct rule address_mapped = { "address/mapped", "that IPv4 address is none of a single interface",
 	"it were bound by an IPv4 socket", FOR_PEOPLE("net/ipv6/af_inet6.c inet6_bind(), 2.6.24") };
+static const struct rule address_multicast = { "address/multicast", "a TCP socket binds no IPv6 multicast address", NULL,
+	FOR_PEOPLE("net/ipv6/af_inet6.c inet6_bind(), 2.6.24 and 6.18") };
 static const struct rule bind_privileged = { "bind/privileged", "ports below 1024 are for root", "the port were 1024 or higher",
 	FOR_PEOPLE("net/ipv4/af_inet.c inet_bind(), net/ipv6/af_inet6.c inet6_bind(), before 4.11") };
 static const struct rule option_later = { "option/later", "this version does not have that option yet", NULL,
@@ -64,6 +66,8 @@ static bool bind_own_family(const struct question *question, struct verdict *ver
 {
 	const uint32_t *trait = question->profile->trait;
 
+	if (question->domain == AF_INET6 && question->protocol == PROTOCOL_TCP && question->address[8] == 0xff)
+		return linux_answer(verdict, EINVAL, &address_multicast);
 	verdict->flags = VERDICT_LOCAL;
 	if (is_privileged(question) && !IS_ALONE(question) && trait[trait_low_port] == low_port_capability)
 		return linux_answer(verdict, EACCES, &bind_privileged);
