@@ -175,6 +175,7 @@ static bool same_as_bound(const struct question *question)
 
 	memcpy(wanted.address, question->address + (given.family == AF_INET ? 4 : 8), given.family == AF_INET ? 4 : 16);
 	wanted.port = given.port;
+	wanted.options = question->options; /* not what its old address made of them on the host */
 	return wanted.port == question->self->port && classes_meet(&wanted, question->self) &&
 		holders_addresses_meet(&wanted, question->self);
 }
