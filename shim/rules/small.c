@@ -2,7 +2,8 @@
 /*
  * Two stacks of small machines, as far as their source was read: Zephyr's subsys/net/ip/net_context.c
  * check_used_port(), and NuttX's net/udp/udp_conn.c (01663808) and net/tcp/tcp_conn.c (007aabc4, b4d64a0d).
- * Neither listen() was read: it asks nobody here, and what else nobody read is as on Linux.
+ * NuttX's listen() is net/tcp/tcp_listen.c (028e2d0f).  Zephyr's was not read: it asks nobody here, and what else nobody
+ * read is as on Linux.
  * Both keep IPv4 and IPv6 apart: an IPv4-mapped address is an IPv6 address that no interface has.
  */
 #include "family.h"
@@ -233,6 +234,11 @@ static const struct rule nuttx_shared = { "ok/reuseaddr", "both sockets have SO_
 static const struct rule nuttx_used = { "bind/already-bound", "the socket has an address already", "it were a new socket", FOR_PEOPLE(NUTTX_UDP "; " NUTTX_TCP) };
 static const struct rule nuttx_foreign = { "bind/foreign-address", "no interface has that address", "the address belonged to an interface", FOR_PEOPLE(NUTTX_UDP) };
 
+static const struct rule nuttx_listen_taken = {
+	"listen/taken", "a socket listens on that address or on 0.0.0.0, be it this one", "the listener were closed",
+	FOR_PEOPLE("apache/nuttx net/tcp/tcp_listen.c, 028e2d0f"),
+};
+
 /* The new socket's own 0.0.0.0 meets nobody but another one. */
 static bool nuttx_meets(const struct holder *claim, const struct holder *holder)
 {
@@ -243,12 +249,14 @@ static void nuttx_holder(struct judgement *judgement, const struct holder *holde
 {
 	const struct holder *claim = &judgement->claim;
 
-	if (judgement->call == CALL_LISTEN || !holders_same_port(claim, holder))
+	if (!holders_same_port(claim, holder))
 		return;
 	if (judgement->automatic)
 		judgement_refuse(judgement, holder, EADDRINUSE, &taken);
-	else if (!nuttx_meets(claim, holder))
+	else if (!nuttx_meets(claim, holder) || (judgement->call == CALL_LISTEN && holder->state != STATE_LISTENING))
 		return;
+	else if (judgement->call == CALL_LISTEN)
+		judgement_refuse(judgement, holder, EADDRINUSE, &nuttx_listen_taken);
 	else if (holder->protocol == PROTOCOL_TCP)
 		judgement_refuse(judgement, holder, EADDRINUSE, &nuttx_tcp_conflict);
 	else if (!(claim->options & holder->options & OPTION_REUSEADDR))
@@ -272,6 +280,8 @@ static bool nuttx_before(const struct question *question, struct verdict *verdic
 {
 	if (question->call == CALL_BIND)
 		return before_bind(question, EINVAL, &nuttx_used, EADDRNOTAVAIL, &nuttx_foreign, verdict);
+	if (question->call == CALL_LISTEN && question->state == STATE_LISTENING)
+		return verdict_final(verdict, EADDRINUSE, &nuttx_listen_taken);
 	return before_other(question, &nuttx_connect, verdict, to, to_length);
 }
 
