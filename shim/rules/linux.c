@@ -26,7 +26,8 @@ enum objection {
 };
 
 /* The same objection to a bind() and to a listen(). */
-#define CONFLICT(id, because, remedy) { { "conflict/" id, because, remedy, PAIR }, { "listen/" id, because, remedy, PAIR } }
+#define CONFLICT(id, because, remedy) \
+	{ { "conflict/" id, because, remedy, FOR_PEOPLE(PAIR) }, { "listen/" id, because, remedy, FOR_PEOPLE(PAIR) } }
 
 static const struct rule conflicts[][2] = {
 	[OBJECTION_LISTENS] = CONFLICT("holder-listens",
