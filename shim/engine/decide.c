@@ -114,7 +114,8 @@ static SELDOM enum finding look(struct holder *holder)
 		correct(holder, &search.fact);
 		return FOUND_THERE;
 	}
-	return holder->protocol == PROTOCOL_UDP || diag_complete() ? FOUND_GONE : FOUND_UNKNOWN;
+	/* An older kernel does not list what is only bound. */
+	return holder->state == STATE_LISTENING || holder->protocol == PROTOCOL_UDP || diag_complete() ? FOUND_GONE : FOUND_UNKNOWN;
 }
 
 /* Whose it is was not asked when it was bound, for it met nobody. */

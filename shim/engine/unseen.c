@@ -270,14 +270,21 @@ static bool hear(void *context, const struct diag_socket *socket)
 }
 
 /* Nothing but the registry has these. */
-static void hear_memory(struct hearing *hearing)
+static bool is_unlisted(const struct holder *holder)
+{
+	if (holder->state == STATE_BOUND)
+		return holder->protocol == PROTOCOL_TCP && !diag_complete();
+	return holder->state == STATE_ANCHOR || (holder->state == STATE_TIME_WAIT && unseen_stands(holder));
+}
+
+static void hear_unlisted(struct hearing *hearing)
 {
 	struct holder holder;
 	struct cursor cursor;
 	bool doubtful;
 	registry_first(&session.registry, hearing->d->bucket, hearing->d->turn.record, &cursor);
 	while (registry_next(&session.registry, &cursor, &holder, &doubtful))
-		if (holder.state == STATE_ANCHOR || (holder.state == STATE_TIME_WAIT && unseen_stands(&holder)))
+		if (is_unlisted(&holder))
 			judge_holder(&hearing->judgement, &holder);
 }
 
@@ -286,12 +293,10 @@ bool unseen_decide(struct decision *d)
 	struct hearing hearing = { .d = d };
 	struct memory memory;
 	struct holder source;
-	if (!diag_complete() && d->claim.protocol == PROTOCOL_TCP)
-		return false;
 	registry_memory(&session.registry, d->bucket, &memory, &source);
 	claim_meets(d);
 	judge_begin(&hearing.judgement, session.profile, d->call, &d->claim, &memory);
-	hear_memory(&hearing);
+	hear_unlisted(&hearing);
 	if (diag_dump(d->claim.protocol, d->claim.port, DIAG_ALL, hear, &hearing) < 0)
 		return false;
 	judge_end(&hearing.judgement, &d->verdict);
