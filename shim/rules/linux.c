@@ -70,7 +70,7 @@ static const struct rule ok_unseen = { "ok/not-found",
 	FOR_PEOPLE("net/ipv4/inet_hashtables.c inet_bind2_bucket_match_addr_any(), inet_bind2_bucket_addr_match(), 6.1 to 6.8") };
 static const struct rule ok_crowd = { "ok/crowded-port",
 	"the port's hash slot has more than ten UDP sockets: a bind to all addresses asks only others to all addresses", NULL,
-	FOR_PEOPLE("net/ipv4/udp.c udp_lib_get_port(), 3.6 to 6.8") };
+	FOR_PEOPLE("net/ipv4/udp.c udp_lib_get_port(), 3.6 to 6.18.15") };
 static const struct rule ok_first_owner = { "ok/first-udp-owner",
 	"only the first overlapping socket was asked, and it shares by SO_REUSEPORT", NULL,
 	FOR_PEOPLE("net/ipv4/udp.c udp_lib_lport_inuse(), 6.18") };
