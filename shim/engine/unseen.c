@@ -283,9 +283,13 @@ static void hear_unlisted(struct hearing *hearing)
 	struct cursor cursor;
 	bool doubtful;
 	registry_first(&session.registry, hearing->d->bucket, hearing->d->turn.record, &cursor);
-	while (registry_next(&session.registry, &cursor, &holder, &doubtful))
-		if (is_unlisted(&holder))
-			judge_holder(&hearing->judgement, &holder);
+	while (registry_next(&session.registry, &cursor, &holder, &doubtful)) {
+		if (!is_unlisted(&holder))
+			continue;
+		if (holder.uid == UID_UNKNOWN)
+			holder.uid = hearing->d->claim.uid;
+		judge_holder(&hearing->judgement, &holder);
+	}
 }
 
 bool unseen_decide(struct decision *d)
