@@ -183,10 +183,17 @@ static SELDOM void hand_over(const struct slot *slot)
 		}
 }
 
+/* A vfork child closes its own descriptors; and what is set on a socket without a port is nowhere but here. */
+static bool is_not_ours(const struct slot *slot)
+{
+	bool only_here = (!session.mirror && !slot->record) || slot->options & OPTION_SHARED;
+	return only_here && in_vfork_child();
+}
+
 void slot_drop(int fd)
 {
 	struct slot *slot = entry(fd), *shared = slot_of(fd);
-	if (!slot_used(slot))
+	if (!slot_used(slot) || is_not_ours(shared))
 		return;
 	if (session.log)
 		log_let_go(fd, shared);
