@@ -45,7 +45,7 @@ void claim_publish(int fd, struct slot *slot)
 	/* A connection whose options are not its listener's any more; beyond a mirrored host, it may have to be lent. */
 	if (slot->flags & SLOT_CONNECTED)
 		unseen_record(fd, slot, options & OPTION_CHILD ? OPTION_CHILD : OPTION_CLIENT | OPTION_AUTOBOUND);
-	else if (session.beyond_host && !slot->record && ask_connected(fd))
+	else if (session.beyond_host && !slot->record && slot->flags & SLOT_MET && ask_connected(fd))
 		unseen_record(fd, slot, 0);
 	slot->options = options;
 	if (!slot->record || slot->cookie != ask_cookie(fd) || !registry_get(&session.registry, slot->record, &holder))

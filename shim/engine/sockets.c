@@ -282,7 +282,7 @@ static bool from_kernel(int fd, struct slot *slot)
 		return false;
 	slot->domain = (uint8_t)domain;
 	slot->protocol = protocol == IPPROTO_TCP ? PROTOCOL_TCP : PROTOCOL_UDP;
-	slot->flags = SLOT_SOCKET | SLOT_DEVICE | mark_known(fd);
+	slot->flags = SLOT_SOCKET | SLOT_DEVICE | SLOT_MET | mark_known(fd);
 	slot_enter(fd, slot);
 	slot->cookie = ask_cookie(fd);
 	slot->options = session.options;

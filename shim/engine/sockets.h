@@ -19,6 +19,7 @@
 #define SLOT_DEAD 0x10u     /* the system has ended it: STATE_DEAD */
 #define SLOT_ELSEWHERE 0x20u /* of another network namespace than session.registry.netns */
 #define SLOT_ACCEPTS 0x40u  /* a listener that has accepted something */
+#define SLOT_MET 0x80u      /* not seen from socket() on, or connect() was called: it may be connected */
 
 struct slot {
 	uint64_t cookie;  /* 0: not asked yet */
