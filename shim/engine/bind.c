@@ -136,12 +136,7 @@ static SELDOM int refuse_local(struct decision *d)
 /* A profile that is stricter than the host may blame a socket that the host does not mind. */
 static SELDOM bool host_minds(const struct decision *d)
 {
-	if (!session.stricter || !d->verdict.blamed)
-		return true;
-	struct holder as_host = d->verdict.holder;
-	if (claim_became_v6only(&as_host)) /* an accepted socket, too */
-		as_host.options |= OPTION_V6ONLY;
-	return linux_overlaps(&d->claim, &as_host) || ask_connected(d->fd);
+	return !session.stricter || !d->verdict.blamed || claim_overlaps_on_host(&d->claim, d->verdict.holder) || ask_connected(d->fd);
 }
 
 /* The rules refuse.  The host is asked all the same, with its options off: errors of the arguments come

@@ -34,6 +34,13 @@ bool claim_became_v6only(const struct holder *claim)
 	return claim->domain == AF_INET6 && !IN6_IS_ADDR_UNSPECIFIED(&address) && !IN6_IS_ADDR_V4MAPPED(&address);
 }
 
+bool claim_overlaps_on_host(const struct holder *claim, struct holder holder)
+{
+	if (claim_became_v6only(&holder))
+		holder.options |= OPTION_V6ONLY;
+	return linux_overlaps(claim, &holder);
+}
+
 uint32_t claim_bucket(enum protocol protocol, uint16_t port)
 {
 	return session.profile->family->bucket(session.profile, protocol, port);

@@ -45,6 +45,9 @@ bool claim_before(struct decision *, const struct question *, struct sockaddr_st
 /* One IPv6 address that is no IPv4 one: the host's bind made the socket v6only. */
 bool claim_became_v6only(const struct holder *);
 
+/* The same of a holder, of which nobody tells it if it was accepted or is a remnant: is it in the claim's way there? */
+SELDOM bool claim_overlaps_on_host(const struct holder *claim, struct holder);
+
 uint32_t claim_bucket(enum protocol, uint16_t port);
 
 /* What this profile calls an error of the host. */

@@ -113,10 +113,10 @@ int engine_connect(int fd, const struct sockaddr *given, socklen_t length)
 	struct slot own, *slot;
 	struct sockaddr_storage copy, rewritten;
 	uint32_t rewritten_length;
-	struct decision d = { 0 };
-	/* A mirrored host has the client's own options: nothing is to be done or kept. */
+	struct decision d;
 	if (session.beyond_host && slot_used(slot_of(fd)))
 		slot_of(fd)->flags |= SLOT_MET;
+	/* A mirrored host has the client's own options: nothing else is to be done or kept. */
 	if (!session.profile || session.mirror || !slot_identify(fd, &own, &slot))
 		return real.connect(fd, given, length);
 	if (!claim_copy(given, length, &copy))

@@ -245,11 +245,9 @@ static bool hear(void *context, const struct diag_socket *socket)
 {
 	struct hearing *hearing = context;
 	const struct decision *d = hearing->d;
-	struct holder holder = socket->holder, as_host = holder, record;
+	struct holder holder = socket->holder, record;
 	if (holder.cookie == d->claim.cookie)
 		return true;
-	if (claim_became_v6only(&as_host)) /* the host does not tell it of remnants */
-		as_host.options |= OPTION_V6ONLY;
 	if (registry_find(&session.registry, d->bucket, holder.cookie, &record)) {
 		record.state = holder.state;
 		record.uid = holder.uid;
@@ -259,7 +257,7 @@ static bool hear(void *context, const struct diag_socket *socket)
 		unseen_options(&holder);
 	}
 	/* Those in its way a mirrored host judges itself, by options that only it knows. */
-	if (session.mirror && session.stricter && !hearing->d->host_refused && linux_overlaps(&d->claim, &as_host))
+	if (session.mirror && session.stricter && !d->host_refused && claim_overlaps_on_host(&d->claim, socket->holder))
 		return true;
 	struct diag_socket known = *socket;
 	known.holder = holder;
