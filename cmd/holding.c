@@ -26,7 +26,7 @@ static struct holding *add(struct holdings *holdings)
 
 static enum evidence evidence_without_kernel(const struct holding *holding, const struct kernel *kernel, bool doubtful)
 {
-	bool asked = kernel->known && holding->netns == kernel->netns && holding->holder.cookie;
+	bool asked = kernel->known && holding->netns == kernel->netns;
 
 	if (holder_is_memory(holding->holder.state))
 		return EVIDENCE_MEMORY;
@@ -111,7 +111,7 @@ static void sort(struct holding *all, size_t count)
 		qsort(all, count, sizeof(*all), by_place);
 }
 
-/* The first record of the port; registered where there is none. */
+/* The first record of the port; holdings->registered where there is none. */
 static size_t first_on(const struct holdings *holdings, const struct holder *place)
 {
 	size_t first = 0, end = holdings->registered;
@@ -187,6 +187,29 @@ static uint64_t *cookies_of(const struct holdings *holdings)
 	return cookies;
 }
 
+/* The record of a socket that was bound without being asked its cookie. */
+static struct holding *unnamed(const struct holdings *holdings, const struct diag_socket *socket)
+{
+	const struct holder *place = &socket->holder;
+
+	for (size_t i = first_on(holdings, place); i < holdings->registered && by_port(&holdings->all[i].holder, place) == 0; i++)
+		if (!holdings->all[i].holder.cookie && holdings->all[i].netns == holdings->netns && registry_is(&holdings->all[i].holder, place))
+			return &holdings->all[i];
+	return NULL;
+}
+
+static void add_socket(struct holdings *holdings, const struct kernel *kernel, const struct diag_socket *socket)
+{
+	struct holding *record = unnamed(holdings, socket);
+
+	if (!record) {
+		add_unseen(holdings, kernel, socket);
+		return;
+	}
+	record->holder.cookie = socket->holder.cookie;
+	correct(record, socket);
+}
+
 void holdings_read(struct holdings *holdings, struct registry *registry, const struct profile *profile, const struct kernel *kernel)
 {
 	uint64_t *cookies;
@@ -200,7 +223,7 @@ void holdings_read(struct holdings *holdings, struct registry *registry, const s
 		const uint64_t cookie = kernel->sockets[i].holder.cookie;
 
 		if (kernel->sockets[i].holder.port && !bsearch(&cookie, cookies, holdings->registered, sizeof(*cookies), by_number))
-			add_unseen(holdings, kernel, &kernel->sockets[i]);
+			add_socket(holdings, kernel, &kernel->sockets[i]);
 	}
 	free(cookies);
 	sort(holdings->all + holdings->registered, holdings->count - holdings->registered);

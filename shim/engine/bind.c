@@ -341,7 +341,7 @@ int engine_bind(int fd, const struct sockaddr *given, socklen_t length)
 	if (!claim_copy(given, length, &copy))
 		return claim_host_answer(CALL_BIND, real.bind(fd, given, length));
 	/* A full slot may be stale: the number was closed behind our back and used again. */
-	if (session.mirror && slot->record && slot->cookie != ask_cookie(fd) && !slot_refresh(fd, &own, &slot))
+	if (session.mirror && slot->record && !slot_fits(fd, slot) && !slot_refresh(fd, &own, &slot))
 		return real.bind(fd, given, length);
 	claim_socket(&d, CALL_BIND, fd, slot);
 	d.met = true;

@@ -55,7 +55,7 @@ void claim_socket(struct decision *d, enum call call, int fd, struct slot *slot)
 	claim->protocol = slot->protocol;
 	claim->options = slot->options;
 	claim->fd = fd;
-	claim->cookie = slot->cookie ? slot->cookie : (slot->cookie = ask_cookie(fd));
+	claim->cookie = session.mirror ? slot->cookie : slot_cookie(fd, slot);
 	if (session.mirror && slot->domain == AF_INET6 && ask_option(fd, IPPROTO_IPV6, IPV6_V6ONLY) > 0)
 		claim->options |= OPTION_V6ONLY;
 	if (slot->flags & SLOT_DEVICE) {
@@ -80,6 +80,8 @@ void claim_meets(struct decision *d)
 {
 	if (d->claim.uid == UID_UNKNOWN)
 		d->claim.uid = ask_uid(d->fd);
+	if (d->claim.cookie == 0)
+		d->claim.cookie = slot_cookie(d->fd, d->slot);
 }
 
 uint32_t claim_when_over(enum call call, const struct holder *holder)

@@ -9,10 +9,11 @@
  * error is right. */
 bool claim_copy(const struct sockaddr *, socklen_t, struct sockaddr_storage *);
 
-/* Everything about the socket but its address and its user: options, device, cookie. */
+/* Everything about the socket but its address and its user: options, device; its cookie as far as it is known. */
 void claim_socket(struct decision *, enum call, int fd, struct slot *);
 
-/* Its user, where a rule may ask whose it is: UID_UNKNOWN until it meets somebody, for then only most rules ask. */
+/* Its user, where a rule may ask whose it is: UID_UNKNOWN until it meets somebody, for then only most rules ask.  The cookie
+ * of a mirrored host's socket is not asked before either. */
 void claim_user(struct decision *, bool reserved_port);
 void claim_meets(struct decision *);
 

@@ -108,14 +108,25 @@ static int connect_host(struct decision *d, const struct sockaddr *address, sock
 	return claim_host_answer(CALL_CONNECT, result);
 }
 
+/* It is not known by its place any more, and may soon be connected. */
+static void leaves_its_place(int fd)
+{
+	struct slot *slot = slot_of(fd);
+	if (!slot_used(slot))
+		return;
+	if (slot->record)
+		slot_cookie(fd, slot);
+	slot->flags |= SLOT_MET;
+}
+
 int engine_connect(int fd, const struct sockaddr *given, socklen_t length)
 {
 	struct slot own, *slot;
 	struct sockaddr_storage copy, rewritten;
 	uint32_t rewritten_length;
 	struct decision d;
-	if (session.beyond_host && slot_used(slot_of(fd)))
-		slot_of(fd)->flags |= SLOT_MET;
+	if (session.mirror)
+		leaves_its_place(fd);
 	/* A mirrored host has the client's own options: nothing else is to be done or kept. */
 	if (!session.profile || session.mirror || !slot_identify(fd, &own, &slot))
 		return real.connect(fd, given, length);

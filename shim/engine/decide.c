@@ -43,7 +43,12 @@ static void correct(struct holder *known, const struct holder *fact)
 
 static bool is_own(const struct holder *holder)
 {
-	return holder->fd >= 0 && holder->pid == own_pid() && ask_cookie(holder->fd) == holder->cookie;
+	if (holder->fd < 0 || holder->pid != own_pid())
+		return false;
+	if (holder->cookie)
+		return ask_cookie(holder->fd) == holder->cookie;
+	struct slot *slot = slot_of(holder->fd);
+	return slot_used(slot) && slot->record == holder->reference && slot_cookie(holder->fd, slot);
 }
 
 /* Through our own descriptor, if it is still the same socket: exact and cheap. */
@@ -67,16 +72,19 @@ static bool look_at_own(struct holder *holder)
 }
 
 struct search {
-	uint64_t cookie;
+	const struct holder *holder;
 	bool found;
 	uint32_t inode;
 	struct holder fact, peer;
 };
 
-static bool match_cookie(void *context, const struct diag_socket *socket)
+static bool match(void *context, const struct diag_socket *socket)
 {
 	struct search *search = context;
-	if (socket->holder.cookie != search->cookie)
+	struct holder record;
+	if (search->holder->cookie ? socket->holder.cookie != search->holder->cookie :
+	    !registry_find(&session.registry, claim_bucket(socket->holder.protocol, socket->holder.port), &socket->holder, &record) ||
+	    record.reference != search->holder->reference)
 		return true;
 	search->found = true;
 	search->inode = socket->inode;
@@ -89,28 +97,27 @@ static bool match_cookie(void *context, const struct diag_socket *socket)
 /* Its descriptor is open, and its connection in TIME_WAIT: two sockets of the host, but one of the system. */
 static SELDOM bool waits(const struct holder *holder)
 {
-	struct search search = { .cookie = holder->cookie };
-	diag_dump(holder->protocol, holder->port, DIAG_ALL, match_cookie, &search);
+	struct search search = { .holder = holder };
+	diag_dump(holder->protocol, holder->port, DIAG_ALL, match, &search);
 	return search.found && unseen_twin(holder, &search.peer);
 }
 
 static SELDOM enum finding look(struct holder *holder)
 {
-	struct search search = { .cookie = holder->cookie };
-	if (holder->cookie == 0)
-		return FOUND_UNKNOWN;
+	struct search search = { .holder = holder };
 	if (holder->state == STATE_CONNECTED && is_own(holder) &&
 	    claim_over(CALL_CLOSE, holder->fd, holder) & (VERDICT_KILLS | VERDICT_UNBINDS))
 		return waits(holder) ? FOUND_THERE : FOUND_GONE; /* the host keeps the port as long as somebody has it open */
 	if (look_at_own(holder))
 		return FOUND_THERE;
 	if (holder->state == STATE_LISTENING)
-		diag_dump(holder->protocol, holder->port, DIAG_LISTENING, match_cookie, &search);
-	if (!search.found && diag_dump(holder->protocol, holder->port, DIAG_ALL, match_cookie, &search) < 0)
+		diag_dump(holder->protocol, holder->port, DIAG_LISTENING, match, &search);
+	if (!search.found && diag_dump(holder->protocol, holder->port, DIAG_ALL, match, &search) < 0)
 		return FOUND_UNKNOWN;
 	if (search.found && search.fact.state == STATE_UNBOUND)
 		return FOUND_GONE;
 	if (search.found) {
+		holder->cookie = search.fact.cookie;
 		correct(holder, &search.fact);
 		return FOUND_THERE;
 	}
@@ -121,10 +128,10 @@ static SELDOM enum finding look(struct holder *holder)
 /* Whose it is was not asked when it was bound, for it met nobody. */
 static SELDOM void learn_user(const struct decision *d, struct holder *holder)
 {
-	struct search search = { .cookie = holder->cookie };
+	struct search search = { .holder = holder };
 	if (is_own(holder))
 		holder->uid = ask_uid(holder->fd);
-	else if (diag_dump(holder->protocol, holder->port, DIAG_ALL, match_cookie, &search) >= 0 && search.found)
+	else if (diag_dump(holder->protocol, holder->port, DIAG_ALL, match, &search) >= 0 && search.found)
 		holder->uid = search.fact.uid;
 	else
 		holder->uid = d->claim.uid;
@@ -177,6 +184,10 @@ static bool closed_by_us(const struct decision *d, const struct holder *holder)
 {
 	if (!session.mirror || d->host_refused || holder->pid != own_pid() || holder->options & OPTION_SHARED || holder->fd < 0)
 		return false;
+	if (holder->cookie == 0) { /* alone when it was bound: of a number that is used again the slot is another's */
+		const struct slot *slot = slot_of(holder->fd);
+		return slot && (!slot->flags || slot->record != holder->reference);
+	}
 	return holder->fd == d->fd ? holder->cookie != d->claim.cookie : ask_cookie(holder->fd) != holder->cookie;
 }
 
@@ -274,7 +285,7 @@ static bool forgot(struct decision *d, const struct walk *walk)
 static bool confirm(void *bucket, const struct diag_socket *socket)
 {
 	struct holder record;
-	reference known = registry_find(&session.registry, *(uint32_t *)bucket, socket->holder.cookie, &record);
+	reference known = registry_find(&session.registry, *(uint32_t *)bucket, &socket->holder, &record);
 	if (known)
 		registry_confirm(&session.registry, known);
 	return true;
@@ -445,7 +456,7 @@ static bool suspect(void *context, const struct diag_socket *socket)
 	struct holder holder = socket->holder, record;
 	if (holder.cookie == d->claim.cookie || !linux_overlaps(&d->claim, &holder))
 		return true;
-	bool known = registry_find(&session.registry, d->bucket, holder.cookie, &record) != 0;
+	bool known = registry_find(&session.registry, d->bucket, &holder, &record) != 0;
 	if (known) {
 		/* connect() moves a socket to another address, and no call of ours says so. */
 		known = record.state == holder.state && !memcmp(record.address, holder.address, sizeof record.address);
@@ -471,6 +482,7 @@ void decide_host_refused(struct decision *d, int error)
 	if (error != EADDRINUSE || (session.explain == EXPLAIN_NOTHING && !session.log))
 		return;
 	d->host_refused = true;
+	claim_meets(d);
 	if (d->closed && (decide(d), d->verdict.error))
 		return;
 	d->verdict = refused;
@@ -497,7 +509,6 @@ void decide_host_refused(struct decision *d, int error)
 	/* A child or a remnant: the rules know its name. */
 	struct judgement judgement;
 	struct verdict verdict;
-	claim_meets(d);
 	judge_begin(&judgement, session.profile, d->call, &d->claim, NULL);
 	judge_holder(&judgement, blame);
 	judge_end(&judgement, &verdict);
@@ -513,7 +524,7 @@ void decide_lend(const struct decision *d, bool permissive)
 	int saved = errno;
 	registry_first(&session.registry, d->bucket, d->turn.record, &cursor);
 	while (registry_next(&session.registry, &cursor, &holder, &doubtful)) {
-		if (holder.pid != own_pid() || holder.fd < 0 || ask_cookie(holder.fd) != holder.cookie)
+		if (!is_own(&holder))
 			continue;
 		if (permissive)
 			permit_reuse(holder.fd, &holder);
@@ -528,8 +539,8 @@ void decide_lend(const struct decision *d, bool permissive)
 /* The process that bound it has closed it or ended: whoever has the socket now is to be named. */
 static SELDOM void find_heir(struct holder *holder)
 {
-	struct search search = { .cookie = holder->cookie };
-	diag_dump(holder->protocol, holder->port, DIAG_ALL, match_cookie, &search);
+	struct search search = { .holder = holder };
+	diag_dump(holder->protocol, holder->port, DIAG_ALL, match, &search);
 	uint32_t heir = ask_owner_of_inode(search.inode, holder->pid, &holder->fd);
 	if (!heir)
 		holder->fd = -1; /* on its way (SCM_RIGHTS), or /proc does not tell */

@@ -6,6 +6,7 @@
 
 #include "../host/diag.h"
 #include "../host/permit.h"
+#include "claim.h"
 #include "session.h"
 
 static uint32_t first(const struct holder *claim)
@@ -61,17 +62,18 @@ static bool is_older(void *context, const struct diag_socket *socket)
 {
 	struct elders *elders = context;
 	struct holder record;
-	if (socket->holder.cookie == elders->d->claim.cookie || socket->holder.cookie == elders->source->cookie)
+	if (socket->holder.cookie == elders->d->claim.cookie || registry_is(elders->source, &socket->holder))
 		return true;
-	if (registry_find(&session.registry, elders->d->bucket, socket->holder.cookie, &record) && record.order >= elders->source->order)
+	if (registry_find(&session.registry, elders->d->bucket, &socket->holder, &record) && record.order >= elders->source->order)
 		return true;
 	elders->found = true;
 	return false;
 }
 
-bool memory_met_others(const struct decision *d, const struct recollection *r)
+bool memory_met_others(struct decision *d, const struct recollection *r)
 {
 	struct elders elders = { .d = d, .source = &r->source };
+	claim_meets(d);
 	if (!diag_complete() && d->claim.protocol == PROTOCOL_TCP)
 		return true;
 	return diag_dump(d->claim.protocol, d->claim.port, DIAG_ALL, is_older, &elders) < 0 || elders.found;

@@ -24,7 +24,7 @@ bool memory_same(const struct decision *, const struct verdict *, const struct m
 		 const struct memory *others);
 
 /* Did the source of a doubtful memory meet somebody?  The kernel is asked who is older than it. */
-SELDOM bool memory_met_others(const struct decision *, const struct recollection *);
+SELDOM bool memory_met_others(struct decision *, const struct recollection *);
 
 /* The verdict is d->verdict if the port had an owner till now, and nobody is known who is.  True: it had none for
  * certain, and the memory is gone: judge again.  False: it makes no odds, or it stays in doubt. */

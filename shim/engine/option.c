@@ -48,7 +48,7 @@ void claim_publish(int fd, struct slot *slot)
 	else if (session.beyond_host && !slot->record && slot->flags & SLOT_MET && ask_connected(fd))
 		unseen_record(fd, slot, 0);
 	slot->options = options;
-	if (!slot->record || slot->cookie != ask_cookie(fd) || !registry_get(&session.registry, slot->record, &holder))
+	if (!slot->record || !slot_fits(fd, slot) || !registry_get(&session.registry, slot->record, &holder))
 		return;
 	bool shares = slot->options & OPTION_REUSEPORT & ~holder.options, marked = (slot->options ^ holder.options) & OPTION_OWN;
 	holder.options = (holder.options & ~SETTABLE) | slot->options;

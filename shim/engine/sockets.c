@@ -213,15 +213,15 @@ void slot_drop_range(unsigned first, unsigned last)
 
 void slot_copy(int from, int to)
 {
-	struct slot *source = slot_of(from), *target = entry(to);
+	struct slot own, *source = slot_of(from), *target = entry(to);
 	if (from == to || (!slot_used(source) && !slot_used(target)) || in_vfork_child())
 		return;
 	slot_drop(to);
 	source = slot_of(from);
 	if (!slot_used(source))
 		return;
-	if (!source->cookie)
-		source->cookie = ask_cookie(from);
+	if (!slot_cookie(from, source) && !slot_refresh(from, &own, &source))
+		return;
 	if (!(source->options & OPTION_SHARED)) {
 		struct holder holder;
 		source->options |= OPTION_SHARED;
@@ -229,6 +229,34 @@ void slot_copy(int from, int to)
 			registry_update(&session.registry, source->record, holder.state, holder.options | OPTION_SHARED);
 	}
 	cache(to, source);
+}
+
+/* Bound without being asked its cookie, it is known by its place. */
+static SELDOM bool name_record(int fd, const struct slot *slot, uint64_t cookie)
+{
+	struct holder record, now;
+	if (!registry_get(&session.registry, slot->record, &record))
+		return false;
+	now = record;
+	if (ask_name(fd, &now) != 0 || now.port != record.port || memcmp(now.address, record.address, sizeof now.address))
+		return false;
+	registry_tell_cookie(&session.registry, slot->record, cookie);
+	return true;
+}
+
+uint64_t slot_cookie(int fd, struct slot *slot)
+{
+	if (slot->cookie)
+		return slot->cookie;
+	uint64_t cookie = ask_cookie(fd);
+	if (slot->record && !name_record(fd, slot, cookie))
+		return 0;
+	return slot->cookie = cookie;
+}
+
+bool slot_fits(int fd, struct slot *slot)
+{
+	return slot_cookie(fd, slot) == ask_cookie(fd);
 }
 
 static uint32_t v6only_option(int fd, int domain)
@@ -271,6 +299,13 @@ static void virtual_state(int fd, struct slot *slot, struct holder *name)
 		slot->options |= name->options;
 }
 
+static uint8_t idle_state(int fd, const struct slot *slot)
+{
+	if (slot->protocol == PROTOCOL_TCP && ask_option(fd, SOL_SOCKET, SO_ACCEPTCONN) > 0)
+		return STATE_LISTENING;
+	return ask_connected(fd) ? STATE_CONNECTED : STATE_BOUND;
+}
+
 /* What the kernel knows of a descriptor that the cache does not. */
 static bool from_kernel(int fd, struct slot *slot)
 {
@@ -293,7 +328,9 @@ static bool from_kernel(int fd, struct slot *slot)
 	name.protocol = slot->protocol;
 	if (ask_name(fd, &name) == 0 && name.port != 0) {
 		struct holder holder;
-		slot->record = registry_find(&session.registry, claim_bucket(slot->protocol, name.port), slot->cookie, &holder);
+		name.cookie = slot->cookie;
+		name.state = idle_state(fd, slot);
+		slot->record = registry_find(&session.registry, claim_bucket(slot->protocol, name.port), &name, &holder);
 		if (slot->record)
 			slot->options = holder.options;
 	}

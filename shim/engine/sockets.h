@@ -22,7 +22,7 @@
 #define SLOT_MET 0x80u      /* not seen from socket() on, or connect() was called: it may be connected */
 
 struct slot {
-	uint64_t cookie;  /* 0: not asked yet */
+	uint64_t cookie;  /* 0: not asked yet; nor has the record it then */
 	reference record; /* 0: not bound, as far as we know */
 	uint32_t options; /* OPTION_* as the program set them */
 	uint8_t domain, protocol, flags, spare;
@@ -52,6 +52,10 @@ bool slot_identify(int fd, struct slot *own, struct slot **found);
 void slot_enter(int fd, const struct slot *);
 /* Puts a new socket in the place of this one, behind all descriptors that this process made of it. */
 SELDOM void slot_replace(int fd, struct slot *slot);
+/* Which socket the slot is about; 0: none that the descriptor could be. */
+uint64_t slot_cookie(int fd, struct slot *);
+/* Is the descriptor still that socket? */
+bool slot_fits(int fd, struct slot *);
 /* Throw away what is cached and ask again. */
 bool slot_refresh(int fd, struct slot *own, struct slot **found);
 

@@ -124,7 +124,7 @@ static bool note(void *bucket, const struct diag_socket *socket)
 {
 	struct holder record, holder = socket->holder;
 	bool ended = socket->closing || holder.state == STATE_TIME_WAIT;
-	bool known = registry_find(&session.registry, *(uint32_t *)bucket, holder.cookie, &record);
+	bool known = registry_find(&session.registry, *(uint32_t *)bucket, &holder, &record);
 	if (known) {
 		registry_confirm(&session.registry, record.reference);
 		holder.options = record.options;
@@ -181,7 +181,7 @@ void unseen_record(int fd, struct slot *slot, uint32_t options)
 {
 	if (slot->protocol != PROTOCOL_TCP || slot->record)
 		return;
-	struct holder holder = { .domain = slot->domain, .cookie = slot->cookie, .state = STATE_CONNECTED, .fd = fd,
+	struct holder holder = { .domain = slot->domain, .cookie = slot_cookie(fd, slot), .state = STATE_CONNECTED, .fd = fd,
 				 .uid = ask_uid(fd), .options = slot->options | options };
 	if (ask_name(fd, &holder) != 0)
 		return;
@@ -248,7 +248,7 @@ static bool hear(void *context, const struct diag_socket *socket)
 	struct holder holder = socket->holder, record;
 	if (holder.cookie == d->claim.cookie)
 		return true;
-	if (registry_find(&session.registry, d->bucket, holder.cookie, &record)) {
+	if (registry_find(&session.registry, d->bucket, &holder, &record)) {
 		record.state = holder.state;
 		record.uid = holder.uid;
 		memcpy(record.address, holder.address, sizeof record.address);

@@ -62,7 +62,7 @@ struct turn {
 	uint32_t level; /* among the interrupted claims of this thread */
 };
 
-/* Writes a claim into `bucket` and waits for its turn.  claim->cookie should be known. */
+/* Writes a claim into `bucket` and waits for its turn. */
 void registry_claim(struct registry *, uint32_t bucket, const struct holder *claim, struct turn *);
 /* The same for a record that exists: a listen() or option change that must be judged. */
 void registry_retake(struct registry *, reference, struct turn *);
@@ -90,8 +90,10 @@ void registry_first(struct registry *, uint32_t bucket, uint32_t skip_record, st
 bool registry_next(struct registry *, struct cursor *, struct holder *, bool *doubtful);
 /* False if there is no such record any more. */
 bool registry_get(struct registry *, reference, struct holder *);
-/* The live record with this cookie in a bucket, or 0. */
-reference registry_find(struct registry *, uint32_t bucket, uint64_t cookie, struct holder *);
+/* The live record of a socket that the kernel has, or 0.  Of one whose cookie nobody has asked, its place tells; it has
+ * it from then on. */
+reference registry_find(struct registry *, uint32_t bucket, const struct holder *socket, struct holder *);
+bool registry_is(const struct holder *record, const struct holder *socket);
 /* What the bucket remembers; *source is filled in and pointed to if the memory has one.  Its state is always
  * STATE_BOUND, its options are those of its commit. */
 void registry_memory(struct registry *, uint32_t bucket, struct memory *, struct holder *source);
@@ -108,6 +110,8 @@ bool registry_turn_into(struct registry *, reference, enum state);
 void registry_end(struct registry *, reference, uint64_t when);
 /* Whose a holder is that was committed with UID_UNKNOWN. */
 void registry_tell_user(struct registry *, reference, uint32_t uid);
+/* The same of the cookie of one that was committed without (0). */
+void registry_tell_cookie(struct registry *, reference, uint64_t cookie);
 /* This process closed a descriptor of it: doubtful from now on. */
 void registry_let_go(struct registry *, reference);
 /* It was found alive after all, e.g. by its owner. */

@@ -206,7 +206,7 @@ bool table_holds(struct record *record, const struct holder *holder)
 	uint8_t address[16];
 
 	read_address(record, address);
-	return !memcmp(address, holder->address, sizeof address) && get64(&record->cookie) == holder->cookie &&
+	return !memcmp(address, holder->address, sizeof address) && (!holder->cookie || get64(&record->cookie) == holder->cookie) &&
 	       get32(&record->scope) == holder->scope && get32(&record->ifindex) == holder->ifindex &&
 	       get32(&record->uid) == holder->uid && get32(&record->kind) == kind_of(holder) &&
 	       !((get32(&record->options) ^ holder->options) & OPTION_OWN);
@@ -297,6 +297,16 @@ void registry_tell_user(struct registry *registry, reference reference, uint32_t
 	if (record && atomic_compare_exchange_strong(&record->uid, &unknown, uid) &&
 	    word_generation(atomic_load(&record->word)) != reference_generation(reference))
 		atomic_compare_exchange_strong(&record->uid, &uid, UID_UNKNOWN);
+}
+
+void registry_tell_cookie(struct registry *registry, reference reference, uint64_t cookie)
+{
+	uint64_t word, unknown = 0;
+	struct record *record = find_live(registry, reference, &word);
+
+	if (record && atomic_compare_exchange_strong(&record->cookie, &unknown, cookie) &&
+	    word_generation(atomic_load(&record->word)) != reference_generation(reference))
+		atomic_compare_exchange_strong(&record->cookie, &cookie, 0);
 }
 
 void registry_let_go(struct registry *registry, reference reference)
@@ -428,16 +438,39 @@ bool registry_get(struct registry *registry, reference reference, struct holder 
 	return record && read_fields(record, reference_record(reference), word, holder, &netns);
 }
 
-reference registry_find(struct registry *registry, uint32_t bucket, uint64_t cookie, struct holder *holder)
+/* A socket is bound without its cookie only where it has the bucket for itself; connect() asks for it.  So what is at its
+ * place and no connection is that one; what a listener accepted may have lost its connection. */
+bool registry_is(const struct holder *record, const struct holder *socket)
 {
+	bool bound = record->state == STATE_BOUND && socket->state == STATE_BOUND;
+	bool listens = (record->state == STATE_BOUND || record->state == STATE_LISTENING) && socket->state == STATE_LISTENING;
+
+	if (record->cookie || holder_is_memory(record->state))
+		return record->cookie == socket->cookie && !holder_is_memory(record->state);
+	return (bound || listens) && record->domain == socket->domain && record->protocol == socket->protocol &&
+	       record->port == socket->port && !memcmp(record->address, socket->address, sizeof record->address);
+}
+
+reference registry_find(struct registry *registry, uint32_t bucket, const struct holder *socket, struct holder *holder)
+{
+	struct holder unnamed = { .reference = 0 };
 	struct cursor cursor;
 	bool doubtful;
 
 	registry_first(registry, bucket, 0, &cursor);
-	while (registry_next(registry, &cursor, holder, &doubtful))
-		if (holder->cookie == cookie && !holder_is_memory(holder->state))
+	while (registry_next(registry, &cursor, holder, &doubtful)) {
+		if (!registry_is(holder, socket))
+			continue;
+		if (holder->cookie)
 			return holder->reference;
-	return 0;
+		unnamed = *holder;
+	}
+	if (!unnamed.reference)
+		return 0;
+	*holder = unnamed;
+	holder->cookie = socket->cookie;
+	registry_tell_cookie(registry, holder->reference, socket->cookie);
+	return holder->reference;
 }
 
 void registry_memory(struct registry *registry, uint32_t bucket, struct memory *memory, struct holder *source)

@@ -171,7 +171,7 @@ static void look(uint32_t bucket)
 {
 	struct holder holder, source;
 	struct memory memory;
-	reference reference = registry_find(&registry, bucket, mutations, &holder);
+	reference reference = registry_find(&registry, bucket, &(struct holder){ .cookie = mutations }, &holder);
 
 	if (reference)
 		expect_holder(&holder);

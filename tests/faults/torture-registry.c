@@ -419,7 +419,7 @@ static bool registry_knows(uint32_t port, uint64_t cookie)
 {
 	struct holder found;
 
-	return registry_find(&registry, first_port + port, cookie, &found) != 0;
+	return registry_find(&registry, first_port + port, &(struct holder){ .cookie = cookie }, &found) != 0;
 }
 
 /* A vfork child that was killed in the middle of a claim went by the name of its parent, who lives: for a second

@@ -413,8 +413,8 @@ Test(registry, claim_is_no_holder_until_committed)
 	cr_assert(not(registry_next(&registry, &cursor, &found, &in_doubt)));
 	cr_assert(eq(int, count(PORT, reference_record(reference)), 0), "the own record is skipped");
 	cr_assert(eq(int, count(PORT + 1, 0), 0));
-	cr_assert(eq(u64, registry_find(&registry, PORT, 42, &found), reference));
-	cr_assert(eq(u64, registry_find(&registry, PORT, 43, &found), 0));
+	cr_assert(eq(u64, registry_find(&registry, PORT, &(struct holder){ .cookie = 42 }, &found), reference));
+	cr_assert(eq(u64, registry_find(&registry, PORT, &(struct holder){ .cookie = 43 }, &found), 0));
 }
 
 Test(registry, abandoned_claim_leaves_nothing)
@@ -464,23 +464,23 @@ Test(registry, holders_of_other_namespaces_are_hidden)
 
 	bind_one(PORT, 1, MEMORY_CLAIM, 3);
 	other.netns = NETNS;
-	cr_assert(ne(u64, registry_find(&other, PORT, 1, &found), 0));
+	cr_assert(ne(u64, registry_find(&other, PORT, &(struct holder){ .cookie = 1 }, &found), 0));
 	other.netns = NETNS + 1;
-	cr_assert(eq(u64, registry_find(&other, PORT, 1, &found), 0));
+	cr_assert(eq(u64, registry_find(&other, PORT, &(struct holder){ .cookie = 1 }, &found), 0));
 	registry_memory(&other, PORT, &memory, &found);
 	cr_assert(eq(u32, memory.flags, 0));
 	cr_assert(registry_scan(&other, &scan, &found, &in_doubt, &netns));
 	cr_assert(eq(u64, netns, NETNS));
 
 	registry_about(NETNS);
-	cr_assert(ne(u64, registry_find(&other, PORT, 1, &found), 0));
+	cr_assert(ne(u64, registry_find(&other, PORT, &(struct holder){ .cookie = 1 }, &found), 0));
 	bind_one(PORT, 2, MEMORY_CLAIM, 3);
 	registry_about(NETNS + 1);
-	cr_assert(eq(u64, registry_find(&registry, PORT, 1, &found), 0));
+	cr_assert(eq(u64, registry_find(&registry, PORT, &(struct holder){ .cookie = 1 }, &found), 0));
 	bind_one(PORT, 3, MEMORY_KEEP, 0);
 	registry_about(0);
-	cr_assert(ne(u64, registry_find(&registry, PORT, 2, &found), 0));
-	cr_assert(eq(u64, registry_find(&registry, PORT, 3, &found), 0));
+	cr_assert(ne(u64, registry_find(&registry, PORT, &(struct holder){ .cookie = 2 }, &found), 0));
+	cr_assert(eq(u64, registry_find(&registry, PORT, &(struct holder){ .cookie = 3 }, &found), 0));
 }
 
 Test(registry, order_is_that_of_the_binds)
@@ -847,7 +847,7 @@ Test(registry, late_owner_is_entered_again)
 	registry_claim(&registry, PORT, &claim, &turn);
 	pthread_create(&thread, NULL, claim_and_end, NULL);
 	pthread_join(thread, NULL);
-	for (int tries = 0; tries < 300 && (taken = registry_find(&registry, PORT, 1, &found)); tries++) {
+	for (int tries = 0; tries < 300 && (taken = registry_find(&registry, PORT, &(struct holder){ .cookie = 1 }, &found)); tries++) {
 		registry_remove(&registry, taken); /* in earnest after a second */
 		usleep(10000);
 	}
@@ -857,7 +857,7 @@ Test(registry, late_owner_is_entered_again)
 		pthread_join(thread, NULL);
 	}
 	cr_assert(ne(u64, registry_commit(&registry, &turn, &claim, MEMORY_CLAIM, 9), 0));
-	cr_assert(ne(u64, registry_find(&registry, PORT, 1, &found), 0));
+	cr_assert(ne(u64, registry_find(&registry, PORT, &(struct holder){ .cookie = 1 }, &found), 0));
 }
 
 static int bind_in_child(void)
@@ -881,7 +881,7 @@ Test(registry, fork_child_is_another_process)
 	cr_assert(eq(int, in_child(own_entry), 0));
 	cr_assert(eq(int, in_child(bind_in_child), 0));
 	cr_assert(not(registry_any_process_alive(&registry)), "all others are dead");
-	reference = registry_find(&registry, PORT, 1, &found);
+	reference = registry_find(&registry, PORT, &(struct holder){ .cookie = 1 }, &found);
 	cr_assert(ne(u64, reference, 0));
 	cr_assert(ne(u32, found.pid, (uint32_t)getpid()));
 	cr_assert(not(registry_owner_alive(&registry, reference)));
@@ -936,7 +936,7 @@ Test(registry, zombie_leader_with_threads_is_alive)
 		_exit(leave_by_thread());
 	for (int i = 0; i < 100 && !reference; i++) {
 		usleep(10000);
-		reference = registry_find(&registry, PORT, 1, &found);
+		reference = registry_find(&registry, PORT, &(struct holder){ .cookie = 1 }, &found);
 	}
 	cr_assert(ne(u64, reference, 0));
 	cr_assert(registry_owner_alive(&registry, reference));
@@ -1021,8 +1021,8 @@ static int use_everything(void)
 	registry_claim(&registry, PORT, &claim, &turn);
 	registry_forget(&registry, &turn);
 	reference = registry_commit(&registry, &turn, &claim, MEMORY_CLAIM, 1);
-	registry_find(&registry, PORT, 1, &found);
-	registry_find(&registry, PORT, 99, &found);
+	registry_find(&registry, PORT, &(struct holder){ .cookie = 1 }, &found);
+	registry_find(&registry, PORT, &(struct holder){ .cookie = 99 }, &found);
 	for (int record = 1; record < 5; record++) {
 		for (int generation = 0; generation < 4; generation++) {
 			uint64_t guess = (uint64_t)generation << 20 | record;
