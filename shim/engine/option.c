@@ -137,8 +137,10 @@ static bool stays(const struct slot *slot, int level, int name, const void *valu
 		return false;
 	if (!session.mirror)
 		return true;
+	if (!session.beyond_host || !slot->record || !ask_readable(value, sizeof number))
+		return false;
 	memcpy(&number, value, sizeof number);
-	return session.beyond_host && slot->record && number == 0;
+	return number == 0;
 }
 
 int engine_setsockopt(int fd, int level, int name, const void *value, socklen_t length)
@@ -151,8 +153,9 @@ int engine_setsockopt(int fd, int level, int name, const void *value, socklen_t 
 		value = &wanted[session.reuseaddr];
 		length = sizeof *wanted;
 	}
-	if (session.as_host) {
-		int result = real.setsockopt(fd, level, name, value, length);
+	/* SO_REUSEADDR is older than any version of the host's system. */
+	if (session.as_host || (session.mirror && level == SOL_SOCKET && name == SO_REUSEADDR)) {
+		int result = stays(slot, level, name, value, length) ? 0 : real.setsockopt(fd, level, name, value, length);
 		if (result == 0) /* value was read: it is as long as the option wants */
 			note(fd, slot, level, name, value);
 		return result;

@@ -398,19 +398,6 @@ static uint32_t linux_inherited(const struct profile *profile, uint32_t listener
 	return listener_options & (OPTION_REUSEADDR | OPTION_REUSEPORT | OPTION_V6ONLY);
 }
 
-static uint32_t linux_first(const struct profile *profile, const struct holder *claim)
-{
-	struct judgement judgement;
-	struct verdict verdict;
-
-	if (is_1_2(profile) || claim->protocol == PROTOCOL_UDP)
-		return 0;
-	judge_begin(&judgement, profile, CALL_BIND, claim, NULL);
-	verdict_begin(&verdict);
-	linux_remember(&judgement, false, &verdict);
-	return verdict.memory_flags;
-}
-
 static enum state linux_released(const struct profile *profile, const struct holder *holder, bool active, uint32_t *milliseconds)
 {
 	(void)profile, (void)holder;

@@ -50,6 +50,8 @@ bool linux_remembers_reuseaddr(const struct judgement *);
 bool linux_remembers_mapped_list(const struct judgement *);
 /* What it remembers when the claim stands.  unasked: it was let in by what was remembered. */
 void linux_remember(const struct judgement *, bool unasked, struct verdict *);
+/* The flags of a bind that met nobody and nothing. */
+uint32_t linux_first(const struct profile *, const struct holder *claim);
 
 /* ---- linux_version.c: what an old version says and the host does not ---- */
 

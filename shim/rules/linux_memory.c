@@ -12,6 +12,8 @@
  *	last_reuseport      6.8 on: no socket is ever the first, so fastreuse never becomes true: the address's list is
  *	                    linked before the port is found to be empty
  */
+#include <sys/socket.h>
+
 #include "linux.h"
 
 /* memory.flags */
@@ -61,6 +63,25 @@ static void remember_first(const struct judgement *judgement, struct verdict *ve
 	uint32_t reuseaddr = reuses(judgement) ? REUSEADDR : 0;
 
 	remember_claim(BEGUN | reuseaddr | (has(&judgement->claim, OPTION_REUSEPORT) ? REUSEPORT | ANY_ADDRESS : 0), verdict);
+}
+
+/* As linux_remember() has it of a bind() that is judged by nothing. */
+uint32_t linux_first(const struct profile *profile, const struct holder *claim)
+{
+	bool reuseport = has(claim, OPTION_REUSEPORT), reuseaddr = has(claim, OPTION_REUSEADDR);
+	bool six_one = profile->trait[trait_address_lookup] == address_lookup_linux_6_1;
+	uint32_t list = six_one && claim->domain == AF_INET6 && linux_is_any4(claim) ? MAPPED_LIST : 0;
+
+	if (profile->trait[trait_port_rule] == port_rule_linux_1_2 || claim->protocol == PROTOCOL_UDP)
+		return 0;
+	switch (profile->trait[trait_port_memory]) {
+	case port_memory_last_reuseport:
+		return reuseport ? REUSEPORT : 0;
+	case port_memory_both_by_the_second:
+		return list | BEGUN | (reuseport ? REUSEPORT : 0);
+	default:
+		return list | BEGUN | (reuseaddr ? REUSEADDR : 0) | (reuseport ? REUSEPORT | ANY_ADDRESS : 0);
+	}
 }
 
 /* The claim takes away what it does not share; what is left of SO_REUSEPORT stays another's. */

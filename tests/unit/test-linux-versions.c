@@ -188,6 +188,28 @@ Test(linux_memory, seed_001_a_socket_without_the_option_ends_it)
 	cr_expect_eq(bind_at(&port, tcp("127.0.0.1", R)), INUSE);
 }
 
+/* family->first() tells it without judging. */
+Test(linux_memory, first_is_what_a_bind_alone_leaves)
+{
+	static const char *const addresses[] = { "0.0.0.0", "127.0.0.1", "::", "::1", "::ffff:0.0.0.0", "::ffff:127.0.0.1" };
+	static const uint32_t options[] = { 0, R, RP, R | RP, V6ONLY, R | RP | V6ONLY };
+
+	for (size_t i = 0; i < profile_count; i++)
+		for (unsigned n = 0; n < 2 * COUNT(addresses) * COUNT(options); n++) {
+			const char *address = addresses[n / 2 % COUNT(addresses)];
+			struct holder claim = socket_at(n % 2 ? PROTOCOL_TCP : PROTOCOL_UDP, address, options[n / 2 / COUNT(addresses)]);
+			struct judgement judgement;
+			struct verdict verdict;
+
+			if (profiles[i].family != &family_linux)
+				continue;
+			judge_begin(&judgement, &profiles[i], CALL_BIND, &claim, NULL);
+			judge_end(&judgement, &verdict);
+			cr_expect_eq(profiles[i].family->first(&profiles[i], &claim), verdict.memory == MEMORY_FORGET ? 0 : verdict.memory_flags,
+				     "%s %s %#x", profiles[i].name, address, claim.options);
+		}
+}
+
 /* listen() asks again, and ends what was remembered (all versions from 2.6.24 on). */
 Test(linux_memory, listen_asks_again)
 {
