@@ -104,8 +104,10 @@ static bool answered(const struct option_question *question, int fd, struct slot
 	if (question->call == CALL_SETSOCKOPT && answer->error == 0) {
 		if (slot->domain == AF_INET6 && (slot->options ^ answer->options) & OPTION_V6ONLY)
 			tell_option(fd, IPPROTO_IPV6, IPV6_V6ONLY, (answer->options & OPTION_V6ONLY) != 0);
+		bool changed = slot->options != answer->options;
 		slot->options = answer->options;
-		claim_publish(fd, slot);
+		if (changed || slot->record) /* a connection of the same options as before needs no record */
+			claim_publish(fd, slot);
 	}
 	if (answer->error && answer->rule) {
 		struct decision d = { .call = question->call, .fd = fd };
