@@ -330,10 +330,12 @@ static reference commit(struct registry *registry, struct bucket *bucket, struct
 	struct record *record = record_at(registry->map, turn->record);
 	uint64_t word = word_make(word_generation(turn->claim), word_owner(turn->claim), as->state, as->options, PHASE_LIVE);
 
+	/* settle() publishes both. */
 	if (!atomic_load(&record->ticket))
-		atomic_store(&record->ticket, atomic_fetch_add(&bucket->ticket, 1) + 1);
+		atomic_store_explicit(&record->ticket, atomic_fetch_add(&bucket->ticket, 1) + 1, memory_order_release);
 	if (change != MEMORY_KEEP)
-		atomic_store(&record->family_after, next_family(atomic_load(&bucket->family), turn, change, flags, as->options));
+		atomic_store_explicit(&record->family_after, next_family(atomic_load(&bucket->family), turn, change, flags, as->options),
+				      memory_order_release);
 	registry_point(POINT_AFTER);
 	if (!settle(record, turn, word))
 		return 0;
