@@ -96,14 +96,35 @@ static struct bucket *bucket_of(struct world *world, enum protocol protocol, uin
 	return *place;
 }
 
+static void unlink_node(struct node *node)
+{
+	*node->bucket_link = node->bucket_next;
+	if (node->bucket_next)
+		node->bucket_next->bucket_link = node->bucket_link;
+}
+
+/* Of several that could receive the first in the list does.  That is the newest one, but Linux has IPv6 sockets with
+ * SO_REUSEPORT last (include/net/sock.h sk_add_node_rcu(), since 4.5). */
+static void link_node(struct node *node, struct bucket *bucket, bool last)
+{
+	struct node **place = &bucket->nodes;
+
+	while (last && *place)
+		place = &(*place)->bucket_next;
+	node->bucket = bucket;
+	node->bucket_next = *place;
+	node->bucket_link = place;
+	if (*place)
+		(*place)->bucket_link = &node->bucket_next;
+	*place = node;
+}
+
 /* The port is given back.  What it remembers ends with its last owner. */
 static void let_go(struct node *node)
 {
 	if (!node->bucket_link)
 		return;
-	*node->bucket_link = node->bucket_next;
-	if (node->bucket_next)
-		node->bucket_next->bucket_link = node->bucket_link;
+	unlink_node(node);
 	if (!node->bucket->nodes) {
 		node->bucket->memory_flags = 0;
 		node->bucket->has_source = false;
@@ -121,12 +142,7 @@ static void hold(struct world *world, struct node *node, const struct holder *cl
 	node->holder = *claim;
 	node->holder.order = ++world->order;
 	memcpy(node->bound, claim->address, sizeof node->bound);
-	node->bucket = bucket;
-	node->bucket_next = bucket->nodes;
-	node->bucket_link = &bucket->nodes;
-	if (bucket->nodes)
-		bucket->nodes->bucket_link = &node->bucket_next;
-	bucket->nodes = node;
+	link_node(node, bucket, claim->options & OPTION_TAIL);
 }
 
 /* The address stays where nobody looks but getsockname(). */
@@ -769,6 +785,18 @@ static void bind_all_the_same(struct world *world, struct node *node)
 	world->verdict = verdict;
 }
 
+/* Linux lists a listener when it begins to listen, others when it is bound. */
+static void begin_to_listen(const struct world *world, struct node *node)
+{
+	bool last = node->holder.domain == AF_INET6 && node->holder.options & OPTION_REUSEPORT;
+
+	node->holder.state = STATE_LISTENING;
+	if (world->profile->trait[trait_receiver] == receiver_last_bound)
+		return;
+	unlink_node(node);
+	link_node(node, node->bucket, last);
+}
+
 int world_listen(struct world *world, int fd, int backlog)
 {
 	struct node *node = find(world, fd);
@@ -787,26 +815,28 @@ int world_listen(struct world *world, int fd, int backlog)
 		   !judge(world, node, CALL_LISTEN, &node->holder, false)) {
 		return refuse_listen(world, node);
 	}
-	node->holder.state = STATE_LISTENING;
+	if (node->holder.state != STATE_LISTENING)
+		begin_to_listen(world, node);
 	node->backlog = backlog < 0 || backlog > SOMAXCONN_WORLD ? SOMAXCONN_WORLD : (unsigned)backlog;
 	return 0;
 }
 
 /* ---- who is meant ---- */
 
-/* 0: not meant; exact beats wildcard, the IPv4 wildcard that of both. */
+/* 0: not meant; exact beats wildcard, and an IPv4 socket one of IPv6. */
 static unsigned match(const struct holder *holder, const struct end *to)
 {
 	struct end own = end_of(holder->domain, holder->address, holder->port);
+	unsigned family = holder->domain == AF_INET;
 	bool mapped = is_mapped(to->address);
 
 	if (holder->port != to->port || (holder->ifindex && holder->ifindex != LOOPBACK_INDEX))
 		return 0;
 	if (same_end(&own, to))
-		return 3;
+		return 3 + family;
 	if (holder->domain == AF_INET6 && address_is_any(holder))
 		return !(mapped && (holder->options & OPTION_V6ONLY));
-	return is_wildcard(holder) && mapped ? 2 : 0;
+	return is_wildcard(holder) && mapped ? 1 + family : 0;
 }
 
 static bool is_connection_of(const struct node *node, const struct end *local, const struct end *remote)
@@ -826,21 +856,23 @@ static struct node *find_connection(struct world *world, enum protocol protocol,
 	return node;
 }
 
-/* The socket in `state` a segment to that end goes to; of equals the last bound. */
+/* The socket in `state` a segment to that end goes to; of equals the first in the list.  Where the first one with
+ * SO_REUSEPORT ends the search, a better address that comes later is not looked for. */
 static struct node *find_receiver(struct world *world, enum protocol protocol, enum state state, const struct end *to)
 {
+	bool hasty = world->profile->trait[trait_receiver] == receiver_last_reuseport;
 	struct node *best = NULL;
 	unsigned best_rank = 0;
 
 	for (struct node *node = bucket_of(world, protocol, to->port)->nodes; node; node = node->bucket_next) {
 		unsigned rank = match(&node->holder, to);
 
-		if (node->holder.protocol != protocol || node->holder.state != state || !rank)
-			continue;
-		if (rank < best_rank || (rank == best_rank && node->holder.order < best->holder.order))
+		if (node->holder.protocol != protocol || node->holder.state != state || rank <= best_rank)
 			continue;
 		best = node;
 		best_rank = rank;
+		if (hasty && node->holder.options & OPTION_REUSEPORT)
+			break;
 	}
 	return best;
 }

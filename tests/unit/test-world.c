@@ -468,3 +468,58 @@ Test(world, an_alias_is_an_address_when_it_was_added)
 	world = world_new(profile_find("freebsd-13"), true, 0);
 	cr_expect(eq(int, do_bind(tcp(), "127.0.0.2", PORT), 0));
 }
+
+/* The connection from a new client is in the queue of fd. */
+static bool receives(int fd)
+{
+	client();
+	return world_accept(world, fd) >= 0;
+}
+
+static int sharing_listener(const char *address)
+{
+	int fd = tcp();
+
+	set(fd, SO_REUSEPORT);
+	cr_assert(eq(int, do_bind(fd, address, PORT), 0));
+	cr_assert(eq(int, result(world_listen(world, fd, 5)), 0));
+	return fd;
+}
+
+/* Measured: truth/linux-*, deliver-tcp-reuseport-l1-w and -w-l1. */
+Test(world, a_better_address_receives_and_in_4_9_to_4_19_the_last_with_reuseport)
+{
+	static const struct { const char *system; bool last; } systems[] = {
+		{ "linux-4.4", false }, { "linux-4.9", true }, { "linux-4.12", true }, { "linux-4.19", true }, { "linux-5.2", false }, { "linux-6.18", false },
+	};
+
+	for (size_t i = 0; i < sizeof systems / sizeof *systems; i++) {
+		int one, all;
+
+		boot(systems[i].system);
+		one = sharing_listener("127.0.0.1");
+		all = sharing_listener("0.0.0.0");
+		cr_expect(eq(int, receives(systems[i].last ? all : one), true), "%s", systems[i].system);
+		world_close(world, one);
+		cr_expect(eq(int, receives(all), true), "%s", systems[i].system);
+		one = sharing_listener("127.0.0.1");
+		cr_expect(eq(int, receives(one), true), "%s", systems[i].system);
+	}
+}
+
+/* net/ipv4/inet_hashtables.c __inet_hash(): a listener is listed when it begins to listen. */
+Test(world, what_counts_is_when_a_listener_began)
+{
+	int one, all;
+
+	boot("linux-4.19");
+	one = tcp();
+	set(one, SO_REUSEPORT);
+	do_bind(one, "127.0.0.1", PORT);
+	all = sharing_listener("0.0.0.0");
+	cr_expect(eq(int, receives(all), true));
+	world_listen(world, one, 5);
+	cr_expect(eq(int, receives(one), true));
+	world_listen(world, all, 5); /* again: nothing but the backlog changes */
+	cr_expect(eq(int, receives(one), true));
+}
