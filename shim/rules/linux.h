@@ -18,6 +18,8 @@ bool linux_is_mapped(const struct holder *);
 bool linux_is_specific(const struct holder *);
 /* inet_rcv_saddr_equal(): `wild` tells whether b's wildcard covers a; a's always covers b. */
 bool linux_addresses_meet(const struct holder *a, const struct holder *b, bool wild);
+/* The same of what IPv4 is told of them: 127.0.0.6 stands for any IPv6 address but ::, and no bind makes b v6only. */
+bool linux_stand_ins_meet(const struct holder *a, const struct holder *b);
 /* linux_overlaps(), as the profile's version sees it. */
 bool linux_overlaps_as(const struct profile *, const struct holder *claim, const struct holder *other);
 

@@ -63,16 +63,22 @@ bool linux_addresses_meet(const struct holder *a, const struct holder *b, bool w
 	return b->domain == AF_INET6 && !memcmp(a->address, b->address, 16);
 }
 
+bool linux_stand_ins_meet(const struct holder *a, const struct holder *b)
+{
+	uint32_t a4 = address4(a), b4 = address4(b);
+
+	return !has(b, OPTION_V6ONLY) && (!a4 || !b4 || a4 == b4);
+}
+
 /* inet_csk_bind_conflict() and net/ipv6/addrconf.c ipv6_rcv_saddr_equal(), 2.6.24.  A bind does not make a socket
  * v6only there, so the IPv4 stand-in of an IPv6 address counts. */
 static bool addresses_met_2_6_24(const struct holder *a, const struct holder *b)
 {
-	uint32_t a4 = address4(a), b4 = address4(b);
-	bool equal4 = !has(b, OPTION_V6ONLY) && (!a4 || !b4 || a4 == b4);
+	bool equal4 = linux_stand_ins_meet(a, b);
 
 	if (a->domain == AF_INET)
 		return equal4;
-	if (!b4 && !has(a, OPTION_V6ONLY))
+	if (!address4(b) && !has(a, OPTION_V6ONLY))
 		return true;
 	if (b->domain == AF_INET6 && address_is_any(b) && !(has(b, OPTION_V6ONLY) && linux_is_mapped(a)))
 		return true;

@@ -6,7 +6,8 @@
  *
  *	reuseaddr           2.6.24 to 3.8: fastreuse alone
  *	both_unless_unasked 3.9 to 4.10: fastreuseport too; who is let in unasked does not change them
- *	both_by_the_second  4.11 to 4.13: the test for the first socket is inverted, and as the next
+ *	both_by_the_second  4.11 to 4.13: the test for the first socket is inverted, the family of the remembered
+ *	                    address is never set, so that the IPv4 parts are compared, and as the next
  *	both_wide           4.14 to 5.8: a wildcard is covered by one remembered address
  *	both                5.9 to 6.7
  *	last_reuseport      6.8 on: no socket is ever the first, so fastreuse never becomes true: the address's list is
@@ -34,17 +35,22 @@ bool linux_remembers_reuseaddr(const struct judgement *judgement)
 	return (judgement->memory.flags & REUSEADDR) && reuses(judgement);
 }
 
+static bool covers(uint32_t kind, const struct holder *source, const struct holder *claim)
+{
+	if (kind == port_memory_both_by_the_second)
+		return linux_stand_ins_meet(source, claim);
+	return linux_addresses_meet(source, claim, kind == port_memory_both_wide);
+}
+
 /* sk_reuseport_match(): devices are not looked at. */
 bool linux_remembers_reuseport(const struct judgement *judgement)
 {
 	const struct holder *claim = &judgement->claim, *source = judgement->memory.source;
-	uint32_t kind = judgement->profile->trait[trait_port_memory];
-	bool wide = kind == port_memory_both_wide || kind == port_memory_both_by_the_second;
 
 	if (!(judgement->memory.flags & REUSEPORT) || !source || !has(claim, OPTION_REUSEPORT) || has(claim, OPTION_GROUP))
 		return false;
 	return claim->uid == source->uid &&
-	       ((judgement->memory.flags & ANY_ADDRESS) || linux_addresses_meet(source, claim, wide));
+	       ((judgement->memory.flags & ANY_ADDRESS) || covers(judgement->profile->trait[trait_port_memory], source, claim));
 }
 
 bool linux_remembers_mapped_list(const struct judgement *judgement)

@@ -270,6 +270,24 @@ Test(linux_memory, reuseaddr_conflict)
 	}
 }
 
+/* sk_reuseport_match(), 4.11 to 4.13: tb->fast_sk_family was never set, and a bind made the socket v6only when it was
+ * over.  The first socket has changed its option, so that whoever is asked for an answer refuses. */
+Test(linux_memory, stand_ins_of_ipv6_addresses)
+{
+	static const char *const systems[] = { "linux-4.10", "linux-4.12", "linux-4.15" };
+	static const char *const next[] = { "::1", "::" };
+
+	for (size_t i = 0; i < COUNT(systems) * COUNT(next) * 2; i++) {
+		const char *system = systems[i % 3], *address = next[i / 3 % 2];
+		uint32_t v6only = i / 6 ? V6ONLY : 0;
+		struct port port = port_of(system);
+
+		cr_expect_eq(bind_at(&port, tcp("::1", RP)), OK);
+		port.holders[0].options &= ~RP;
+		cr_expect_eq(bind_at(&port, tcp(address, RP | v6only)), v6only && i % 3 == 1 ? INUSE : OK, "%s %s %u", system, address, v6only);
+	}
+}
+
 /* sk_reuseport_match(), 4.11 to 5.8: a wildcard is covered by the one address that is remembered. */
 Test(linux_memory, wildcard_covered_by_one_address)
 {
