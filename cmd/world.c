@@ -19,6 +19,12 @@ struct message {
 	char text[];
 };
 
+/* A multicast group a socket joined. */
+struct group {
+	struct group *next;
+	struct in_addr address;
+};
+
 /* One end of a connection, whatever the family: IPv4 as a mapped address. */
 struct end {
 	uint8_t address[16];
@@ -39,7 +45,9 @@ struct node {
 	struct node *queue_next;
 	unsigned queued, backlog;
 	struct message *inbox;
+	struct group *groups;
 	bool fin_sent, fin_received, closed_first, read_shut;
+	bool deaf, mute;       /* shut down without a connection */
 	bool throws_away;      /* SO_LINGER, 0 seconds */
 	bool is_over;          /* connected to nobody */
 	int error;             /* SO_ERROR */
@@ -234,7 +242,7 @@ static struct question question_of(const struct world *world, const struct node 
 	return (struct question){
 		.call = call, .profile = world->profile, .domain = node->holder.domain, .protocol = node->holder.protocol,
 		.state = state_for(node, call), .options = node->holder.options, .uid = world->uid,
-		.alone = true, .loopback_alias = world->loopback_alias,
+		.alone = true, .loopback_alias = world->loopback_alias, .self = node->bucket_link ? &node->holder : NULL,
 	};
 }
 
@@ -378,6 +386,16 @@ static void drop_inbox(struct node *node)
 	}
 }
 
+static void leave_groups(struct node *node)
+{
+	while (node->groups) {
+		struct group *group = node->groups;
+
+		node->groups = group->next;
+		free(group);
+	}
+}
+
 /* The ends of a connection do not know each other any more. */
 static void part(struct node *node)
 {
@@ -390,6 +408,7 @@ static void destroy(struct node *node)
 {
 	let_go(node);
 	drop_inbox(node);
+	leave_groups(node);
 	part(node);
 	*node->link = node->next;
 	if (node->next)
@@ -477,9 +496,14 @@ static void end_connection(struct world *world, struct node *node)
 	world->verdict = verdict;
 }
 
+static bool ends_as_linux(const struct world *world)
+{
+	return world->profile->family->asks(world->profile) & ENDS_AS_LINUX;
+}
+
 static void receive_reset(struct world *world, struct node *node)
 {
-	node->error = ECONNRESET;
+	node->error = node->fin_received && ends_as_linux(world) ? EPIPE : ECONNRESET;
 	if (node->references || node->listener)
 		end_connection(world, node);
 	else
@@ -531,6 +555,19 @@ static bool waits(const struct world *world, const struct node *node)
 	return world->profile->family->released(world->profile, &ended, true, &milliseconds) != STATE_UNBOUND;
 }
 
+/* net/ipv4/tcp_minisocks.c tcp_time_wait(): the socket is closed, whoever has it open. */
+static void part_from_remnant(struct world *world, struct node *node)
+{
+	struct node *remnant = new_node(world, node->holder.domain, PROTOCOL_TCP);
+
+	hold(world, remnant, &node->holder);
+	remnant->remote = node->remote;
+	remnant->fin_received = remnant->closed_first = true;
+	settle(world, remnant);
+	node->closed_first = false;
+	end_connection(world, node);
+}
+
 static void send_fin(struct world *world, struct node *node)
 {
 	struct node *other = node->other;
@@ -546,6 +583,8 @@ static void send_fin(struct world *world, struct node *node)
 		settle(world, other);
 	else if (other->closed_first && !waits(world, other))
 		end_connection(world, other);
+	else if (other->closed_first && other != node && ends_as_linux(world))
+		part_from_remnant(world, other);
 	/* The one that closed first waits, this one need not. */
 	if (node->references && node->fin_received && !node->closed_first)
 		end_connection(world, node);
@@ -734,7 +773,6 @@ int world_bind(struct world *world, int fd, const struct sockaddr *given, sockle
 	question = question_of(world, node, CALL_BIND);
 	question.address = (const uint8_t *)&copy;
 	question.length = length;
-	question.self = node->holder.state == STATE_BOUND ? &node->holder : NULL;
 	final = before(world, &question, &to, &to_length);
 	claim = node->holder;
 	parse(claim.domain, to_length ? &to : &copy, to_length ? to_length : length, claim.address, &claim.port, &claim.scope);
@@ -843,7 +881,7 @@ static bool is_connection_of(const struct node *node, const struct end *local, c
 {
 	struct end own = local_end(node);
 
-	return node->bucket_link && (node->holder.state == STATE_CONNECTED || node->holder.state == STATE_TIME_WAIT) &&
+	return node->bucket_link && !node->is_over && (node->holder.state == STATE_CONNECTED || node->holder.state == STATE_TIME_WAIT) &&
 	       same_end(&own, local) && same_end(&node->remote, remote);
 }
 
@@ -973,6 +1011,7 @@ static int refuse_connect(struct world *world, struct node *node, uint32_t flags
 {
 	int error = world->verdict.error;
 
+	node->deaf = node->mute = false;
 	world->verdict.flags |= flags;
 	apply_flags(world, node);
 	return fail(error);
@@ -981,7 +1020,7 @@ static int refuse_connect(struct world *world, struct node *node, uint32_t flags
 static int connect_to(struct world *world, struct node *node, const struct end *to, uint32_t flags)
 {
 	struct holder claim = node->holder, was = node->holder;
-	bool ipv6 = claim.domain == AF_INET6 && claim.state != STATE_UNBOUND && !address_is_any(&claim);
+	bool ipv6 = claim.domain == AF_INET6 && claim.state == STATE_BOUND && !address_is_any(&claim);
 
 	if (ipv6 && is_mapped(claim.address) != is_mapped(to->address))
 		return fail(EAFNOSUPPORT);
@@ -1052,6 +1091,14 @@ int world_accept(struct world *world, int fd)
 	return open_descriptor(world, child);
 }
 
+static void stop_sending(struct world *world, struct node *node)
+{
+	if (node->holder.protocol == PROTOCOL_TCP)
+		send_fin(world, node);
+	else
+		node->fin_sent = true;
+}
+
 int world_shutdown(struct world *world, int fd, int how)
 {
 	struct node *node = find(world, fd);
@@ -1067,10 +1114,14 @@ int world_shutdown(struct world *world, int fd, int how)
 		reset_queue(world, node);
 	if (world->verdict.flags & VERDICT_UNLISTENS)
 		node->holder.state = STATE_BOUND;
-	if (!final && node->holder.protocol == PROTOCOL_TCP && node->holder.state == STATE_CONNECTED && how != SHUT_RD)
-		send_fin(world, node);
+	if (!final && node->holder.state == STATE_CONNECTED && how != SHUT_RD)
+		stop_sending(world, node);
 	if (!final && how != SHUT_WR)
 		node->read_shut = true;
+	if (final && world->verdict.error == ENOTCONN && ends_as_linux(world)) {
+		node->deaf |= how != SHUT_WR;
+		node->mute |= how != SHUT_RD;
+	}
 	apply_flags(world, node);
 	return final && world->verdict.error ? fail(world->verdict.error) : 0;
 }
@@ -1151,6 +1202,30 @@ static int set_device(struct node *node, const char *name, socklen_t length)
 	return 0;
 }
 
+static bool is_member(const struct node *node, const void *group)
+{
+	for (const struct group *joined = node->groups; joined; joined = joined->next)
+		if (!memcmp(&joined->address, group, sizeof joined->address))
+			return true;
+	return false;
+}
+
+static int join_group(struct node *node, const void *value, socklen_t length)
+{
+	struct ip_mreq given;
+	struct group *group;
+
+	if (length < sizeof given)
+		return fail(EINVAL);
+	memcpy(&given, value, sizeof given);
+	if (is_member(node, &given.imr_multiaddr))
+		return fail(EADDRINUSE);
+	group = must(malloc(sizeof *group));
+	*group = (struct group){ node->groups, given.imr_multiaddr };
+	node->groups = group;
+	return 0;
+}
+
 int world_setsockopt(struct world *world, int fd, int level, int name, const void *value, socklen_t length)
 {
 	struct node *node = find(world, fd);
@@ -1173,7 +1248,7 @@ int world_setsockopt(struct world *world, int fd, int level, int name, const voi
 	if (level == SOL_SOCKET && name == SO_BINDTODEVICE)
 		return set_device(node, value, length);
 	if (level == IPPROTO_IP && name == IP_ADD_MEMBERSHIP)
-		return 0;
+		return join_group(node, value, length);
 	return fail(ENOPROTOOPT);
 }
 
@@ -1233,7 +1308,7 @@ static ssize_t send_stream(struct world *world, struct node *node, const void *t
 		return take_error(node);
 	if (node->holder.state != STATE_CONNECTED)
 		return fail(ENOTCONN);
-	if (node->fin_sent || !other)
+	if (node->fin_sent || node->mute || !other)
 		return fail(EPIPE);
 	if (other->references || other->listener)
 		deliver(other, text, length);
@@ -1247,11 +1322,25 @@ static bool is_multicast(const struct end *to)
 	return is_mapped(to->address) ? (to->address[12] & 0xf0) == 224 : to->address[0] == 0xff;
 }
 
-/* Every socket of the port that is bound to all addresses or to the group. */
+static bool anybody_joined(const struct world *world, const void *group)
+{
+	for (const struct node *node = world->nodes; node; node = node->next)
+		if (is_member(node, group))
+			return true;
+	return false;
+}
+
+/* Every socket of the port that is bound to all addresses or to the group, once somebody has joined it; an IPv6 socket
+ * must have done so itself (net/ipv4/igmp.c ip_mc_sf_allow(), 6.18). */
 static void deliver_to_all(struct world *world, const struct end *to, const void *text, size_t length)
 {
+	const uint8_t *group = to->address + 12;
+
+	if (!anybody_joined(world, group))
+		return;
 	for (struct node *node = bucket_of(world, PROTOCOL_UDP, to->port)->nodes; node; node = node->bucket_next)
-		if (node->holder.protocol == PROTOCOL_UDP && node->holder.state == STATE_BOUND && match(&node->holder, to))
+		if (node->holder.protocol == PROTOCOL_UDP && node->holder.state == STATE_BOUND && match(&node->holder, to) &&
+		    (node->holder.domain == AF_INET || is_member(node, group)))
 			deliver(node, text, length);
 }
 
@@ -1287,6 +1376,8 @@ static ssize_t send_datagram(struct world *world, struct node *node, const void 
 		return fail(EDESTADDRREQ);
 	if (node->holder.state == STATE_UNBOUND && !bind_any(world, node, CALL_CONNECT))
 		return fail(world->verdict.error);
+	if (node->fin_sent || node->mute)
+		return fail(EPIPE);
 	send_to(world, node, to ? to : &node->remote, text, length);
 	return (ssize_t)length;
 }
@@ -1361,7 +1452,7 @@ ssize_t world_recv(struct world *world, int fd, void *text, size_t size)
 		return (ssize_t)read_inbox(node, text, size);
 	if (node->error)
 		return take_error(node);
-	if (node->read_shut || node->fin_received)
+	if (node->read_shut || node->deaf || node->fin_received)
 		return 0;
 	return fail(stream && node->holder.state != STATE_CONNECTED ? ENOTCONN : EAGAIN);
 }

@@ -22,6 +22,12 @@ static const struct rule address_foreign = { "address/foreign", "no interface ha
 static const struct rule address_scope = { "address/scope", "such an address needs a scope id", "sin6_scope_id named an interface", FOR_PEOPLE(BIND6) };
 static const struct rule address_v6only = { "address/v6only", "the socket is for IPv6 only, and this is an IPv4 address", "IPV6_V6ONLY were off", FOR_PEOPLE(BIND6) };
 static const struct rule address_unreachable = { "address/unreachable", "there is no route to it", NULL, FOR_PEOPLE("net/ipv4/tcp_ipv4.c tcp_v4_connect(); net/ipv6/tcp_ipv6.c tcp_v6_connect(), 6.18") };
+static const struct rule address_broadcast = { "address/broadcast", "it is a broadcast address", "SO_BROADCAST were on", FOR_PEOPLE("net/ipv4/udp.c udp_sendmsg(); net/ipv4/datagram.c __ip4_datagram_connect(), 6.18") };
+static const struct rule address_mapped = { "address/mapped", "the socket has an IPv4 address, and this is none", "it were a mapped address", FOR_PEOPLE("net/ipv6/ip6_output.c ip6_dst_lookup_tail(), 6.18") };
+static const struct rule send_nowhere = { "send/no-port", "port 0 is nobody's", NULL, FOR_PEOPLE("net/ipv4/udp.c udp_sendmsg(), 6.18") };
+static const struct rule join_stream = { "option/stream", "a TCP socket joins no group", NULL, FOR_PEOPLE("net/ipv4/ip_sockglue.c do_ip_setsockopt(), 6.18") };
+static const struct rule join_no_group = { "option/no-group", "that is no multicast address", NULL, FOR_PEOPLE("net/ipv4/igmp.c ip_mc_join_group(), 6.18") };
+static const struct rule join_no_device = { "option/no-device", "no interface has that address", NULL, FOR_PEOPLE("net/ipv4/igmp.c ip_mc_find_dev(), 6.18") };
 static const struct rule bind_privileged = { "bind/privileged", "ports below 1024 are for root", "the port were 1024 or higher", FOR_PEOPLE(BIND4 "; " BIND6) };
 static const struct rule bind_bound = { "bind/bound", "the socket has a port already, or is connected", "it were a new socket", FOR_PEOPLE(BIND4 "; " BIND6) };
 static const struct rule listen_udp = { "listen/udp", "a UDP socket cannot listen", NULL, FOR_PEOPLE("net/core/sock.c sock_no_listen(), 6.18") };
@@ -82,13 +88,21 @@ static bool bind4(const struct question *question, struct verdict *verdict)
 	return false;
 }
 
+/* Link-local, or a multicast address of this interface or link. */
+static bool needs_scope(const uint8_t *address)
+{
+	uint8_t reach = address[1] & 0xf;
+
+	return address[0] == 0xff ? reach == 1 || reach == 2 : address[0] == 0xfe && (address[1] & 0xc0) == 0x80;
+}
+
 /* Neither ::, ::1 nor mapped: the loopback interface has no such address, unless it is a multicast one. */
 static bool bind6_other(const struct question *question, const struct sockaddr_in6 *given, struct verdict *verdict)
 {
 	const uint8_t *address = given->sin6_addr.s6_addr;
-	bool multicast = address[0] == 0xff, near = multicast && ((address[1] & 0xf) == 1 || (address[1] & 0xf) == 2);
+	bool multicast = address[0] == 0xff;
 
-	if (near || (address[0] == 0xfe && (address[1] & 0xc0) == 0x80)) {
+	if (needs_scope(address)) {
 		if (question->length < sizeof *given || !given->sin6_scope_id)
 			return linux_answer(verdict, EINVAL, &address_scope);
 		if (given->sin6_scope_id != LOOPBACK_INDEX)
@@ -131,6 +145,37 @@ static bool listen_alone(const struct question *question, struct verdict *verdic
 	return question->state == STATE_LISTENING && linux_answer(verdict, 0, &ok_arguments);
 }
 
+static bool is_multicast4(const uint8_t *address)
+{
+	return (address[0] & 0xf0) == 224;
+}
+
+/* The IPv4 address a socket was bound to or has from its connect(), NULL if none. */
+static const uint8_t *own4(const struct question *question)
+{
+	static const uint8_t any[4];
+	const uint8_t *address;
+
+	if (!question->self || !linux_is_mapped(question->self))
+		return NULL;
+	address = question->self->address + (question->domain == AF_INET ? 0 : 12);
+	return memcmp(address, any, sizeof any) ? address : NULL;
+}
+
+/* There is a route to the loopback network alone, and to what needs none if the socket's address tells the interface. */
+static bool unreachable4(const struct question *question, const uint8_t *to, struct verdict *verdict)
+{
+	static const uint8_t all[4] = { 255, 255, 255, 255 }, broadcast[4] = { 127, 255, 255, 255 };
+	const uint8_t *own = own4(question);
+	bool from_loopback = own && own[0] == 127, stream = question->protocol == PROTOCOL_TCP;
+
+	if (!stream && (!memcmp(to, broadcast, 4) || (from_loopback && !memcmp(to, all, 4))))
+		return linux_answer(verdict, EACCES, &address_broadcast);
+	if ((to[0] == 127 && memcmp(to, broadcast, 4)) || (!stream && from_loopback && is_multicast4(to)))
+		return false;
+	return linux_answer(verdict, ENETUNREACH, &address_unreachable);
+}
+
 static bool connect4(const struct question *question, struct verdict *verdict, struct sockaddr_storage *to, uint32_t *to_length)
 {
 	struct sockaddr_in given;
@@ -147,7 +192,7 @@ static bool connect4(const struct question *question, struct verdict *verdict, s
 		*to_length = sizeof given;
 		return false;
 	}
-	return address[0] != 127 && linux_answer(verdict, ENETUNREACH, &address_unreachable);
+	return unreachable4(question, address, verdict);
 }
 
 /* A UDP socket of IPv6 takes an IPv4 address, too (net/ipv6/datagram.c __ip6_datagram_connect()). */
@@ -183,7 +228,7 @@ static bool connect6(const struct question *question, struct verdict *verdict, s
 	struct sockaddr_in6 given = { .sin6_family = AF_UNSPEC };
 	uint32_t length = question->length < sizeof given ? question->length : (uint32_t)sizeof given;
 	uint8_t *address = given.sin6_addr.s6_addr;
-	bool mapped, any;
+	bool mapped, any, stream = question->protocol == PROTOCOL_TCP, ipv4 = question->self && linux_is_mapped(question->self);
 
 	if (question->length < 24) /* SIN6_LEN_RFC2133 */
 		return linux_answer(verdict, EINVAL, &address_short);
@@ -195,14 +240,19 @@ static bool connect6(const struct question *question, struct verdict *verdict, s
 	if (mapped && (question->options & OPTION_V6ONLY))
 		return linux_answer(verdict, ENETUNREACH, &address_v6only);
 	if (any) {
-		memcpy(address + 12, (uint8_t[]){ mapped ? 127 : 0, 0, 0, 1 }, 4);
+		mapped |= ipv4;
+		memcpy(address + 10, (uint8_t[]){ mapped ? 255 : 0, mapped ? 255 : 0, mapped ? 127 : 0, 0, 0, 1 }, 6);
 		memcpy(to, &given, sizeof given);
 		*to_length = sizeof given;
 		return false;
 	}
-	if (mapped ? address[12] == 127 : IN6_IS_ADDR_LOOPBACK(&given.sin6_addr))
-		return false;
-	return linux_answer(verdict, ENETUNREACH, &address_unreachable);
+	if (mapped)
+		return unreachable4(question, address + 12, verdict);
+	if (question->call == CALL_CONNECT && needs_scope(address) && !given.sin6_scope_id && !(stream && address[0] == 0xff))
+		return linux_answer(verdict, EINVAL, &address_scope);
+	if (ipv4)
+		return linux_answer(verdict, EAFNOSUPPORT, &address_mapped);
+	return !IN6_IS_ADDR_LOOPBACK(&given.sin6_addr) && linux_answer(verdict, ENETUNREACH, &address_unreachable);
 }
 
 static bool connect_alone(const struct question *question, struct verdict *verdict, struct sockaddr_storage *to, uint32_t *to_length)
@@ -239,13 +289,30 @@ static bool accept_alone(const struct question *question, struct verdict *verdic
 	return question->state != STATE_LISTENING && linux_answer(verdict, EINVAL, &accept_not_listening);
 }
 
-/* inet_sendmsg() takes a port for a UDP socket before it looks for an address. */
-static bool send_alone(const struct question *question, struct verdict *verdict)
+static bool send_to(const struct question *question, struct verdict *verdict, struct sockaddr_storage *to, uint32_t *to_length)
 {
+	bool ipv4 = family_of(question) == AF_INET, ipv6 = question->domain == AF_INET6;
+
+	if (ipv6 && ipv4 && (question->options & OPTION_V6ONLY))
+		return linux_answer(verdict, ENETUNREACH, &address_v6only);
+	if ((ipv4 || ipv6) && question->length >= 4 && !question->address[2] && !question->address[3])
+		return linux_answer(verdict, EINVAL, &send_nowhere);
+	if (!ipv6)
+		return connect4(question, verdict, to, to_length);
+	return ipv4 ? connect6_to_ipv4(question, verdict, to, to_length) : connect6(question, verdict, to, to_length);
+}
+
+/* inet_sendmsg() takes a port for a UDP socket before it looks for an address. */
+static bool send_alone(const struct question *question, struct verdict *verdict, struct sockaddr_storage *to, uint32_t *to_length)
+{
+	bool connected = question->state == STATE_CONNECTED;
+
 	if (question->protocol == PROTOCOL_TCP)
-		return linux_answer(verdict, EPIPE, &send_idle);
+		return !connected && linux_answer(verdict, EPIPE, &send_idle);
 	verdict->flags = VERDICT_BINDS;
-	return !question->address && linux_answer(verdict, EDESTADDRREQ, &send_idle);
+	if (question->address)
+		return send_to(question, verdict, to, to_length);
+	return !connected && linux_answer(verdict, EDESTADDRREQ, &send_idle);
 }
 
 bool linux_before_alone(const struct question *question, struct verdict *verdict, struct sockaddr_storage *to, uint32_t *to_length)
@@ -262,7 +329,7 @@ bool linux_before_alone(const struct question *question, struct verdict *verdict
 	case CALL_SHUTDOWN:
 		return shutdown_alone(question, verdict);
 	case CALL_SEND:
-		return question->state != STATE_CONNECTED && send_alone(question, verdict);
+		return send_alone(question, verdict, to, to_length);
 	default:
 		return false;
 	}
@@ -294,6 +361,26 @@ static void get_alone(const struct option_question *question, uint32_t bit, stru
 	memcpy(result->value, &value, result->length);
 }
 
+/* Answered only if there is something wrong. */
+static void join_alone(const struct option_question *question, struct option_answer *result)
+{
+	struct ip_mreq given;
+
+	if (question->protocol == PROTOCOL_TCP) {
+		linux_option_error(result, EPROTO, &join_stream);
+		return;
+	}
+	if (question->length < sizeof given) {
+		linux_option_error(result, EINVAL, &option_short);
+		return;
+	}
+	memcpy(&given, question->value, sizeof given);
+	if (!is_multicast4((const uint8_t *)&given.imr_multiaddr))
+		linux_option_error(result, EINVAL, &join_no_group);
+	else if (ntohl(given.imr_interface.s_addr) >> 24 != 127)
+		linux_option_error(result, ENODEV, &join_no_device);
+}
+
 void linux_option_alone(const struct option_question *question, struct option_answer *result)
 {
 	uint32_t bit = option_bit(question);
@@ -304,6 +391,8 @@ void linux_option_alone(const struct option_question *question, struct option_an
 	} else if (question->level == IPPROTO_IPV6 && question->domain == AF_INET) {
 		/* do_ip_getsockopt() and do_ip_setsockopt() disagree. */
 		linux_option_error(result, question->call == CALL_GETSOCKOPT ? EOPNOTSUPP : ENOPROTOOPT, &option_unknown);
+	} else if (question->level == IPPROTO_IP && question->name == IP_ADD_MEMBERSHIP && question->call == CALL_SETSOCKOPT) {
+		join_alone(question, result);
 	} else if (!bit) {
 		return;
 	} else if (question->call == CALL_GETSOCKOPT) {

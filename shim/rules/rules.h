@@ -193,7 +193,7 @@ struct question {
 	uint32_t uid;           /* effective, of the caller; may be 0 where the port is 1024 or more */
 	bool alone;             /* no host behind the rules (fakebind play): they must give every answer */
 	bool loopback_alias;    /* 127.0.0.2 and its like were added to the loopback interface */
-	const struct holder *self; /* bind: the socket as it is bound already, or NULL */
+	const struct holder *self; /* the socket as it is bound already, or NULL; but for bind() alone only */
 };
 
 struct option_question {
@@ -274,6 +274,9 @@ enum event {
 #define ASKS_UNSEEN 0x2u /* accepted sockets, clients and remnants, which no registry has */
 #define ASKS_STATE 0x4u  /* a question's state, where the host keeps it: it must be asked */
 #define ASKS_SOCKET 0x8u /* before() has answers to socket() */
+/* Alone: a socket that closed first and has been answered is over at once, and what waits is something else; a reset
+ * after the other side's end is EPIPE; shutdown() without a connection is refused, and counts. */
+#define ENDS_AS_LINUX 0x40u
 /* The address that a socket of that protocol was bound to, whatever connect() has made of it. */
 #define ASKS_BOUND(protocol) (0x10u << (protocol))
 
