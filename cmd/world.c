@@ -1011,7 +1011,6 @@ static int refuse_connect(struct world *world, struct node *node, uint32_t flags
 {
 	int error = world->verdict.error;
 
-	node->deaf = node->mute = false;
 	world->verdict.flags |= flags;
 	apply_flags(world, node);
 	return fail(error);
@@ -1037,6 +1036,7 @@ static int connect_to(struct world *world, struct node *node, const struct end *
 		node->holder.state = STATE_CONNECTED;
 	} else if (!arrive(world, node, to)) {
 		memcpy(node->holder.address, was.address, sizeof was.address);
+		node->deaf = node->mute = false;
 		return refuse_connect(world, node, flags);
 	}
 	was.state = STATE_CONNECTED;
@@ -1364,7 +1364,7 @@ static void send_to(struct world *world, struct node *node, const struct end *to
 		receiver = find_receiver(world, PROTOCOL_UDP, STATE_BOUND, to);
 	if (receiver)
 		deliver(receiver, text, length);
-	else if (node->holder.state == STATE_CONNECTED)
+	else if (node->holder.state == STATE_CONNECTED && same_end(to, &node->remote))
 		node->error = ECONNREFUSED;
 }
 
@@ -1448,6 +1448,8 @@ ssize_t world_recv(struct world *world, int fd, void *text, size_t size)
 	if (before_plain(world, &question) && world->verdict.error)
 		return fail(world->verdict.error);
 	stream = node->holder.protocol == PROTOCOL_TCP;
+	if (!stream && node->error && ends_as_linux(world))
+		return take_error(node);
 	if (node->inbox)
 		return (ssize_t)read_inbox(node, text, size);
 	if (node->error)

@@ -150,7 +150,9 @@ static bool is_multicast4(const uint8_t *address)
 	return (address[0] & 0xf0) == 224;
 }
 
-/* The IPv4 address a socket was bound to or has from its connect(), NULL if none. */
+static const uint8_t broadcast4[4] = { 127, 255, 255, 255 };
+
+/* The IPv4 address a socket sends from, NULL if it has none: a group or a broadcast address is none. */
 static const uint8_t *own4(const struct question *question)
 {
 	static const uint8_t any[4];
@@ -159,19 +161,28 @@ static const uint8_t *own4(const struct question *question)
 	if (!question->self || !linux_is_mapped(question->self))
 		return NULL;
 	address = question->self->address + (question->domain == AF_INET ? 0 : 12);
-	return memcmp(address, any, sizeof any) ? address : NULL;
+	return memcmp(address, any, sizeof any) && address[0] < 224 && memcmp(address, broadcast4, sizeof broadcast4) ? address : NULL;
+}
+
+/* 0.0.0.0 is the sender itself (net/ipv4/route.c ip_route_output_key_hash_rcu(), 6.18). */
+static void mean_loopback4(const struct question *question, void *address)
+{
+	static const uint8_t loopback[4] = { 127, 0, 0, 1 };
+	const uint8_t *own = own4(question);
+
+	memcpy(address, own ? own : loopback, 4);
 }
 
 /* There is a route to the loopback network alone, and to what needs none if the socket's address tells the interface. */
 static bool unreachable4(const struct question *question, const uint8_t *to, struct verdict *verdict)
 {
-	static const uint8_t all[4] = { 255, 255, 255, 255 }, broadcast[4] = { 127, 255, 255, 255 };
+	static const uint8_t all[4] = { 255, 255, 255, 255 };
 	const uint8_t *own = own4(question);
 	bool from_loopback = own && own[0] == 127, stream = question->protocol == PROTOCOL_TCP;
 
-	if (!stream && (!memcmp(to, broadcast, 4) || (from_loopback && !memcmp(to, all, 4))))
+	if (!stream && (!memcmp(to, broadcast4, 4) || (from_loopback && !memcmp(to, all, 4))))
 		return linux_answer(verdict, EACCES, &address_broadcast);
-	if ((to[0] == 127 && memcmp(to, broadcast, 4)) || (!stream && from_loopback && is_multicast4(to)))
+	if ((to[0] == 127 && memcmp(to, broadcast4, 4)) || (!stream && from_loopback && is_multicast4(to)))
 		return false;
 	return linux_answer(verdict, ENETUNREACH, &address_unreachable);
 }
@@ -187,7 +198,7 @@ static bool connect4(const struct question *question, struct verdict *verdict, s
 	if (given.sin_family != AF_INET)
 		return linux_answer(verdict, EAFNOSUPPORT, &address_family);
 	if (given.sin_addr.s_addr == htonl(INADDR_ANY)) {
-		given.sin_addr.s_addr = htonl(INADDR_LOOPBACK);
+		mean_loopback4(question, &given.sin_addr);
 		memcpy(to, &given, sizeof given);
 		*to_length = sizeof given;
 		return false;
@@ -198,17 +209,16 @@ static bool connect4(const struct question *question, struct verdict *verdict, s
 /* A UDP socket of IPv6 takes an IPv4 address, too (net/ipv6/datagram.c __ip6_datagram_connect()). */
 static bool connect6_to_ipv4(const struct question *question, struct verdict *verdict, struct sockaddr_storage *to, uint32_t *to_length)
 {
-	struct sockaddr_in6 mapped = { .sin6_family = AF_INET6, .sin6_addr.s6_addr = { [10] = 0xff, 0xff, 127, 0, 0, 1 } };
+	struct sockaddr_in6 mapped = { .sin6_family = AF_INET6, .sin6_addr.s6_addr = { [10] = 0xff, 0xff } };
 	struct sockaddr_in given;
 
 	if (question->options & OPTION_V6ONLY)
 		return linux_answer(verdict, EAFNOSUPPORT, &address_family);
 	if (connect4(question, verdict, to, to_length))
 		return true;
-	memcpy(&given, question->address, sizeof given);
+	memcpy(&given, *to_length ? (const uint8_t *)to : question->address, sizeof given);
 	mapped.sin6_port = given.sin_port;
-	if (given.sin_addr.s_addr != htonl(INADDR_ANY))
-		memcpy(&mapped.sin6_addr.s6_addr[12], &given.sin_addr, sizeof given.sin_addr);
+	memcpy(&mapped.sin6_addr.s6_addr[12], &given.sin_addr, sizeof given.sin_addr);
 	memcpy(to, &mapped, sizeof mapped);
 	*to_length = sizeof mapped;
 	return false;
@@ -225,6 +235,7 @@ static sa_family_t family_of(const struct question *question)
 
 static bool connect6(const struct question *question, struct verdict *verdict, struct sockaddr_storage *to, uint32_t *to_length)
 {
+	static const struct in6_addr loopback4 = { .s6_addr = { [10] = 0xff, 0xff, 127, 0, 0, 1 } };
 	struct sockaddr_in6 given = { .sin6_family = AF_UNSPEC };
 	uint32_t length = question->length < sizeof given ? question->length : (uint32_t)sizeof given;
 	uint8_t *address = given.sin6_addr.s6_addr;
@@ -240,8 +251,9 @@ static bool connect6(const struct question *question, struct verdict *verdict, s
 	if (mapped && (question->options & OPTION_V6ONLY))
 		return linux_answer(verdict, ENETUNREACH, &address_v6only);
 	if (any) {
-		mapped |= ipv4;
-		memcpy(address + 10, (uint8_t[]){ mapped ? 255 : 0, mapped ? 255 : 0, mapped ? 127 : 0, 0, 0, 1 }, 6);
+		memcpy(address, ipv4 || mapped ? &loopback4 : &in6addr_loopback, sizeof loopback4);
+		if (mapped)
+			mean_loopback4(question, address + 12);
 		memcpy(to, &given, sizeof given);
 		*to_length = sizeof given;
 		return false;

@@ -275,7 +275,8 @@ enum event {
 #define ASKS_STATE 0x4u  /* a question's state, where the host keeps it: it must be asked */
 #define ASKS_SOCKET 0x8u /* before() has answers to socket() */
 /* Alone: a socket that closed first and has been answered is over at once, and what waits is something else; a reset
- * after the other side's end is EPIPE; shutdown() without a connection is refused, and counts. */
+ * after the other side's end is EPIPE; shutdown() without a connection is refused, and counts; a datagram comes after an
+ * error. */
 #define ENDS_AS_LINUX 0x40u
 /* The address that a socket of that protocol was bound to, whatever connect() has made of it. */
 #define ASKS_BOUND(protocol) (0x10u << (protocol))
