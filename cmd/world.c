@@ -242,7 +242,8 @@ static struct question question_of(const struct world *world, const struct node 
 	return (struct question){
 		.call = call, .profile = world->profile, .domain = node->holder.domain, .protocol = node->holder.protocol,
 		.state = state_for(node, call), .options = node->holder.options, .uid = world->uid,
-		.alone = true, .loopback_alias = world->loopback_alias, .self = node->bucket_link ? &node->holder : NULL,
+		.alone = true, .loopback_alias = world->loopback_alias, .ifindex = node->holder.ifindex,
+		.self = node->bucket_link ? &node->holder : NULL,
 	};
 }
 

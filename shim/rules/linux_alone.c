@@ -103,9 +103,11 @@ static bool bind6_other(const struct question *question, const struct sockaddr_i
 	bool multicast = address[0] == 0xff;
 
 	if (needs_scope(address)) {
-		if (question->length < sizeof *given || !given->sin6_scope_id)
+		uint32_t scope = question->length < sizeof *given ? 0 : given->sin6_scope_id, device = scope ? scope : question->ifindex;
+
+		if (!device)
 			return linux_answer(verdict, EINVAL, &address_scope);
-		if (given->sin6_scope_id != LOOPBACK_INDEX)
+		if (device != LOOPBACK_INDEX)
 			return linux_answer(verdict, ENODEV, &address_scope);
 	}
 	return !multicast && linux_answer(verdict, EADDRNOTAVAIL, &address_foreign);

@@ -193,6 +193,7 @@ struct question {
 	uint32_t uid;           /* effective, of the caller; may be 0 where the port is 1024 or more */
 	bool alone;             /* no host behind the rules (fakebind play): they must give every answer */
 	bool loopback_alias;    /* 127.0.0.2 and its like were added to the loopback interface */
+	uint32_t ifindex;       /* alone only: device the socket is bound to, 0: none */
 	const struct holder *self; /* the socket as it is bound already, or NULL; but for bind() alone only */
 };
 
