@@ -194,10 +194,10 @@ static int allowed(struct decision *d, const struct address *address)
 	}
 	int error = errno;
 	registry_abandon(&session.registry, &d->turn);
-	if (d->unseen)
-		return refuse_local(d);
-	decide_host_refused(d, error);
-	return refuse(d);
+	if (!d->unseen)
+		decide_host_refused(d, error);
+	/* Of IPv6 the host asks for privilege first. */
+	return d->unseen || (error == EACCES && !session.mirror) ? refuse_local(d) : refuse(d);
 }
 
 /* The host has bound it: to what, only the host can say.  False: to no port (IP_BIND_ADDRESS_NO_PORT). */

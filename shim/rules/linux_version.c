@@ -61,15 +61,16 @@ static void read_anyway(const struct question *question, struct sockaddr_storage
 	memcpy(to, &family, sizeof family);
 }
 
-/* Only the host knows whether an IPv4 address is local, which comes before privilege. */
+/* Only the host knows whether an IPv4 address is local, which comes before privilege; of an IPv6 one it comes after. */
 static bool bind_own_family(const struct question *question, struct verdict *verdict)
 {
 	const uint32_t *trait = question->profile->trait;
+	bool ipv4 = question->domain == AF_INET;
 
-	if (question->domain == AF_INET6 && question->protocol == PROTOCOL_TCP && question->address[8] == 0xff)
+	if (!ipv4 && question->protocol == PROTOCOL_TCP && question->address[8] == 0xff)
 		return linux_answer(verdict, EINVAL, &address_multicast);
-	verdict->flags = VERDICT_LOCAL;
-	if (is_privileged(question) && !IS_ALONE(question) && trait[trait_low_port] == low_port_capability)
+	verdict->flags = ipv4 ? VERDICT_LOCAL : 0;
+	if (is_privileged(question) && !(ipv4 && IS_ALONE(question)) && trait[trait_low_port] == low_port_capability)
 		return linux_answer(verdict, EACCES, &bind_privileged);
 	if (question->state == STATE_UNBOUND && is_mapped_oddity(question) && trait[trait_ipv6_rules] == ipv6_rules_linux_2_6_24)
 		return linux_answer(verdict, EADDRNOTAVAIL, &address_mapped);
