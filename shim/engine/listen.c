@@ -16,15 +16,22 @@ static int host_failed(struct decision *d)
 	return refuse(d);
 }
 
+/* A profile that lets it listen; the host does not. */
+static SELDOM int listen_udp(struct decision *d, bool known)
+{
+	claim_user(d, false);
+	if (known)
+		registry_update(&session.registry, d->slot->record, STATE_LISTENING, d->claim.options);
+	else
+		claim_choose(d, STATE_LISTENING);
+	return 0;
+}
+
 /* listen() on a socket without a port: the host chooses one. */
 static int listen_unbound(struct decision *d, int backlog)
 {
 	int saved = errno;
 	claim_user(d, false);
-	if (d->claim.protocol == PROTOCOL_UDP) { /* a profile that lets it listen */
-		claim_choose(d, STATE_BOUND);
-		return 0;
-	}
 	if (!session.mirror)
 		permit_reuse(d->fd, &d->claim);
 	if (real.listen(d->fd, backlog) < 0) {
@@ -142,8 +149,10 @@ int engine_listen(int fd, int backlog)
 		d.decided = claim_before(&d, &question, &unused, &unused_length);
 		if (d.decided && d.verdict.error)
 			return refuse(&d);
-		if (d.decided && !(d.verdict.flags & VERDICT_LISTENS && slot->protocol == PROTOCOL_TCP))
+		if (d.decided && !(d.verdict.flags & VERDICT_LISTENS))
 			return 0;
+		if (slot->protocol == PROTOCOL_UDP)
+			return listen_udp(&d, known);
 	}
 	return known ? listen_bound(&d, backlog) : listen_unbound(&d, backlog);
 }

@@ -312,11 +312,6 @@ static uint32_t linux_bucket(const struct profile *profile, enum protocol protoc
 	return port + (protocol == PROTOCOL_UDP ? 65536u : 0);
 }
 
-static bool is_1_2(const struct profile *profile)
-{
-	return profile->trait[trait_port_rule] == port_rule_linux_1_2;
-}
-
 /* The host is Linux: it gives almost every error of the arguments itself, in the right order. */
 static bool linux_before(const struct question *question, struct verdict *verdict, struct sockaddr_storage *to, uint32_t *to_length)
 {

@@ -10,6 +10,11 @@ static inline bool has(const struct holder *holder, uint32_t option)
 	return holder->options & option;
 }
 
+static inline bool is_1_2(const struct profile *profile)
+{
+	return profile->trait[trait_port_rule] == port_rule_linux_1_2;
+}
+
 /* ---- linux_address.c ---- */
 
 /* Of an IPv4 socket, or an IPv4 address of an IPv6 socket. */

@@ -497,13 +497,14 @@ uint16_t linux_port(const struct profile *profile, enum call call, const struct 
 void linux_event(const struct question *question, enum event event, struct verdict *verdict)
 {
 	bool udp = question->protocol == PROTOCOL_UDP;
+	/* tcp_set_state() gives a port back that nobody asked for; before, only the last close did (1.2.13). */
+	uint32_t unbinds = is_1_2(question->profile) ? 0 : VERDICT_UNBINDS;
 
 	switch (event) {
 	case EVENT_REFUSED:
 	case EVENT_UNLISTENED:
 		linux_answer(verdict, ECONNREFUSED, &connect_refused);
-		/* tcp_set_state(): a port nobody asked for is given back. */
-		verdict->flags = question->options & OPTION_AUTOBOUND ? VERDICT_UNBINDS | VERDICT_NAMES : 0;
+		verdict->flags = question->options & OPTION_AUTOBOUND && unbinds ? unbinds | VERDICT_NAMES : 0;
 		break;
 	case EVENT_FULL:
 		linux_answer(verdict, ETIMEDOUT, &connect_full);
@@ -519,7 +520,7 @@ void linux_event(const struct question *question, enum event event, struct verdi
 	case EVENT_SELF:
 		break;
 	case EVENT_OVER:
-		verdict->flags = question->options & (OPTION_AUTOBOUND | OPTION_CHILD) ? VERDICT_UNBINDS : 0;
+		verdict->flags = question->options & (OPTION_AUTOBOUND | OPTION_CHILD) ? unbinds : 0;
 		break;
 	case EVENT_NO_PORT:
 		linux_answer(verdict, question->call != CALL_CONNECT ? EADDRINUSE : udp ? EAGAIN : EADDRNOTAVAIL, &no_port);
