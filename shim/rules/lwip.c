@@ -225,10 +225,9 @@ static bool before_listen(const struct question *question, struct verdict *verdi
 	return question->state == STATE_UNBOUND && IS_ALONE(question) && listens(verdict);
 }
 
-/* What the host refuses by itself, with its own errno. */
 static bool malformed(const struct question *question, const struct given *given, struct verdict *verdict)
 {
-	if (!IS_ALONE(question) || !question->address || given->family == AF_UNSPEC)
+	if (!question->address || given->family == AF_UNSPEC)
 		return false;
 	if (given->family != question->domain)
 		return verdict_final(verdict, EINVAL, &connect_address);
