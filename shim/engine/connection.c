@@ -12,22 +12,22 @@
 #include "unseen.h"
 
 /* The system gives the socket's address back; the kernel does not, and needs a new socket for it. */
-static void unbind(struct decision *d, bool replaces)
+static void unbind(struct decision *d)
 {
 	struct holder holder;
 	int saved = errno;
 	if (registry_get(&session.registry, d->slot->record, &holder))
 		decide_forget(&holder);
 	d->slot->record = 0;
-	if (replaces)
-		slot_replace(d->fd, d->slot);
+	d->slot->flags &= ~SLOT_CONNECTED;
+	slot_replace(d->fd, d->slot);
 	errno = saved;
 }
 
 void claim_apply(struct decision *d, uint32_t flags)
 {
 	if (flags & (VERDICT_UNBINDS | VERDICT_KILLS))
-		unbind(d, d->call == CALL_CONNECT || flags & VERDICT_KILLS);
+		unbind(d);
 	if (flags & VERDICT_KILLS)
 		d->slot->flags |= SLOT_DEAD;
 }
