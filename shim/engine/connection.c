@@ -210,7 +210,7 @@ static void left_listening(int fd, struct slot *slot)
 		slot->record = 0;
 	} else {
 		slot->options &= ~OPTION_GROUP;
-		registry_update(&session.registry, slot->record, STATE_BOUND, holder.options & ~OPTION_GROUP);
+		registry_update(&session.registry, slot->record, STATE_BOUND, (holder.options & ~OPTION_GROUP) | OPTION_LISTENED);
 	}
 }
 

@@ -206,7 +206,7 @@ static bool forget(reference gone, bool listener)
 
 bool decide_forget(const struct holder *gone)
 {
-	return forget(gone->reference, gone->state == STATE_LISTENING);
+	return forget(gone->reference, holder_listened(gone));
 }
 
 /* One is kept until the host has allowed the claim: if it refuses, that one is to be named. */
@@ -230,7 +230,7 @@ static void judge_holders(struct decision *d, const struct facts *facts, struct 
 			if (d->closed && d->closed != holder.reference)
 				forget_closed(d);
 			d->closed = holder.reference;
-			d->closed_listener = holder.state == STATE_LISTENING;
+			d->closed_listener = holder_listened(&holder);
 			continue;
 		}
 		d->met = true;

@@ -99,7 +99,7 @@ bool holders_overlap(const struct holder *a, const struct holder *b)
 
 bool holder_accepts(const struct holder *listener, const struct holder *child, bool *exact)
 {
-	bool listened = listener->state == STATE_LISTENING || listener->state == STATE_DEAD;
+	bool listened = holder_listened(listener) || listener->state == STATE_DEAD;
 	bool port = listened && listener->domain == child->domain && holders_same_port(listener, child);
 
 	*exact = port && holders_same_address(listener, child);

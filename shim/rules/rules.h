@@ -33,6 +33,7 @@ enum call {
 #define OPTION_V6ONLY 0x4u
 #define OPTION_GROUP 0x8u /* a reuseport group was attached before the bind (SO_ATTACH_REUSEPORT_*) */
 #define OPTION_TAIL 0x10u /* set once, when it is bound: the system visits it last (Linux: UDP, AF_INET6, SO_REUSEPORT) */
+#define OPTION_LISTENED 0x10u /* of TCP: no listener any more, but what it accepted may be there */
 #define OPTION_REUSEPORT_LB 0x40u /* FreeBSD */
 #define OPTION_EXCLUSIVE 0x80u    /* SO_EXCLUSIVEADDRUSE, SO_EXCLBIND */
 #define OPTION_CHILD 0x100u       /* accepted from a listener */
@@ -66,6 +67,12 @@ struct holder {
 static inline bool holder_is_memory(uint8_t state)
 {
 	return state == STATE_ANCHOR || state == STATE_TIME_WAIT;
+}
+
+/* Somebody may have its options. */
+static inline bool holder_listened(const struct holder *holder)
+{
+	return holder->state == STATE_LISTENING || (holder->protocol == PROTOCOL_TCP && holder->options & OPTION_LISTENED);
 }
 
 /* What a system remembers about a port beside its holders (Linux: fastreuse and its kin).  It lives
