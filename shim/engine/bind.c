@@ -288,7 +288,7 @@ static int bind_claim(struct decision *d, const struct address *address)
 	if (d->claim.port == 0)
 		return bind_any(d, address);
 	d->bucket = claim_bucket(d->claim.protocol, d->claim.port);
-	if (session.outlives)
+	if (session.remembers)
 		unseen_remember(d->claim.protocol, d->claim.port);
 	take_turn(d);
 	if (d->verdict.error == 0)

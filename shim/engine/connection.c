@@ -101,7 +101,7 @@ static int connect_host(struct decision *d, const struct sockaddr *address, sock
 		d->slot->flags |= SLOT_CONNECTED;
 	if (result < 0)
 		failed(d);
-	if (!known && session.outlives && d->slot->flags & SLOT_CONNECTED)
+	if (!known && session.remembers && d->slot->flags & SLOT_CONNECTED)
 		unseen_record(d->fd, d->slot, OPTION_CLIENT | OPTION_AUTOBOUND);
 	if (result == 0 && known)
 		connected(d, &before);

@@ -41,7 +41,7 @@ static void correct(struct holder *known, const struct holder *fact)
 	known->ifindex = fact->ifindex;
 }
 
-static bool is_own(const struct holder *holder)
+bool decide_is_own(const struct holder *holder)
 {
 	if (holder->fd < 0 || holder->pid != own_pid())
 		return false;
@@ -54,7 +54,7 @@ static bool is_own(const struct holder *holder)
 /* Through our own descriptor, if it is still the same socket: exact and cheap. */
 static bool look_at_own(struct holder *holder)
 {
-	if (!is_own(holder))
+	if (!decide_is_own(holder))
 		return false;
 	if (holder->protocol == PROTOCOL_TCP) {
 		if (ask_option(holder->fd, SOL_SOCKET, SO_ACCEPTCONN) > 0)
@@ -105,7 +105,7 @@ static SELDOM bool waits(const struct holder *holder)
 static SELDOM enum finding look(struct holder *holder)
 {
 	struct search search = { .holder = holder };
-	if (holder->state == STATE_CONNECTED && is_own(holder) &&
+	if (holder->state == STATE_CONNECTED && decide_is_own(holder) &&
 	    claim_over(CALL_CLOSE, holder->fd, holder) & (VERDICT_KILLS | VERDICT_UNBINDS))
 		return waits(holder) ? FOUND_THERE : FOUND_GONE; /* the host keeps the port as long as somebody has it open */
 	if (look_at_own(holder))
@@ -129,7 +129,7 @@ static SELDOM enum finding look(struct holder *holder)
 static SELDOM void learn_user(const struct decision *d, struct holder *holder)
 {
 	struct search search = { .holder = holder };
-	if (is_own(holder))
+	if (decide_is_own(holder))
 		holder->uid = ask_uid(holder->fd);
 	else if (diag_dump(holder->protocol, holder->port, DIAG_ALL, match, &search) >= 0 && search.found)
 		holder->uid = search.fact.uid;
@@ -361,7 +361,8 @@ void decide(struct decision *d)
 	while (look_at_blamed(d, &facts) || forgot(d, &walk));
 }
 
-/* Nobody has the port any more, on any address: no record of it is worth a question. */
+/* Nobody has the port any more, on any address: no record of it is worth a question, but of a connection that is over for
+ * the host alone. */
 static SELDOM void forget_all(struct decision *d)
 {
 	struct holder holder;
@@ -371,7 +372,7 @@ static SELDOM void forget_all(struct decision *d)
 		return;
 	registry_first(&session.registry, d->bucket, d->turn.record, &cursor);
 	while (registry_next(&session.registry, &cursor, &holder, &doubtful))
-		if (has_the_port(d, &holder))
+		if (has_the_port(d, &holder) && !(holder.state == STATE_CONNECTED && decide_is_own(&holder)))
 			registry_remove(&session.registry, holder.reference);
 }
 
@@ -524,7 +525,7 @@ void decide_lend(const struct decision *d, bool permissive)
 	int saved = errno;
 	registry_first(&session.registry, d->bucket, d->turn.record, &cursor);
 	while (registry_next(&session.registry, &cursor, &holder, &doubtful)) {
-		if (!is_own(&holder))
+		if (!decide_is_own(&holder))
 			continue;
 		if (permissive)
 			permit_reuse(holder.fd, &holder);

@@ -60,6 +60,9 @@ SELDOM void decide_host_refused(struct decision *d, int error);
  * host: of that one a record stays.  False: it was gone already. */
 bool decide_forget(const struct holder *);
 
+/* Does this process have that very socket open, by the descriptor it was bound with? */
+SELDOM bool decide_is_own(const struct holder *);
+
 /* The host allowed it: forget the records that this proves gone. */
 void decide_sweep(struct decision *d);
 

@@ -32,14 +32,16 @@ int engine_socket(int domain, int type, int protocol)
 	return fd;
 }
 
+/* Before the host closes it: the port to look at afterwards, 0 for none. */
+static uint16_t closing(int fd)
+{
+	return session.remembers && slot_used(slot_of(fd)) ? unseen_closing(fd) : 0;
+}
+
 int engine_close(int fd)
 {
-	uint16_t port = 0;
-	if (slot_used(slot_of(fd))) {
-		if (session.outlives)
-			port = unseen_closing(fd);
-		slot_drop(fd);
-	}
+	uint16_t port = closing(fd);
+	slot_drop(fd);
 	int result = real.close(fd);
 	if (port)
 		unseen_remember(PROTOCOL_TCP, port);
@@ -96,6 +98,8 @@ int engine_dup(int fd)
 
 int engine_dup2(int fd, int onto)
 {
+	if (fd != onto)
+		closing(onto);
 	int made = real.dup2(fd, onto);
 	engine_duplicated(fd, made);
 	return made;
@@ -103,6 +107,8 @@ int engine_dup2(int fd, int onto)
 
 int engine_dup3(int fd, int onto, int flags)
 {
+	if (fd != onto)
+		closing(onto);
 	int made = real.dup3(fd, onto, flags);
 	engine_duplicated(fd, made);
 	return made;

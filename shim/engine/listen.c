@@ -100,7 +100,7 @@ static int listen_bound(struct decision *d, int backlog)
 	d->bucket = d->turn.bucket;
 	if (d->turn.state == TURN_NONE)
 		return host_listen(d, backlog);
-	if (session.outlives)
+	if (session.remembers)
 		unseen_remember(d->claim.protocol, d->claim.port);
 	if (!d->decided)
 		decide(d);

@@ -268,6 +268,6 @@ void session_start(void)
 	session.stricter = profile->trait[trait_stricter_than_host] == stricter_than_host_yes;
 	session.any_address = profile->trait[trait_foreign_address] == foreign_address_bound;
 	session.profile = profile;
-	session.outlives = unseen_outlives();
+	session.remembers = unseen_remembers();
 	session.log = log && *log && log_start(log);
 }

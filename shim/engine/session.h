@@ -29,7 +29,7 @@ struct session {
 	enum reuseaddr reuseaddr; /* FAKEBIND_SET */
 	bool own_time;       /* FAKEBIND_TIME_WAIT is set: */
 	struct time_wait time_wait;
-	bool outlives;       /* remnants live longer than the host's */
+	bool remembers;      /* accept() and connect() leave a record of what they connect: unseen_remembers() */
 };
 
 extern struct session session;

@@ -65,11 +65,17 @@ static uint64_t when_ended(const struct diag_socket *socket)
 	return process_now() - (socket->timer_ms < TIME_WAIT_MS ? TIME_WAIT_MS - socket->timer_ms : 0);
 }
 
+/* Has the system nothing any more of a socket whose connection is over, open as it may be? */
+static bool is_over(const struct holder *holder)
+{
+	return claim_when_over(CALL_CLOSE, holder) & (VERDICT_KILLS | VERDICT_UNBINDS);
+}
+
 enum state unseen_remains(const struct diag_socket *socket)
 {
 	struct holder ended = socket->holder;
 	bool over = ended.state == STATE_BOUND && ended.protocol == PROTOCOL_TCP && socket->peer.port;
-	if (over && !session.mirror && claim_when_over(CALL_CLOSE, &ended) & (VERDICT_KILLS | VERDICT_UNBINDS))
+	if (over && !session.mirror && is_over(&ended))
 		return STATE_UNBOUND; /* the host keeps its port until it is closed */
 	if (ended.state != STATE_TIME_WAIT && !socket->closing)
 		return ended.state;
@@ -83,12 +89,25 @@ bool unseen_stands(const struct holder *remnant)
 	return process_now() - remnant->cookie >= TIME_WAIT_MS && left_of(*remnant, remnant->cookie) != STATE_UNBOUND;
 }
 
-bool unseen_outlives(void)
+/* What is accepted holds its port when its connection is over, but the host's does not. */
+static SELDOM bool outlives_reset(void)
+{
+	const struct holder child = { .domain = AF_INET, .state = STATE_BOUND, .options = OPTION_CHILD };
+	struct judgement judgement;
+	struct verdict verdict;
+	judge_begin(&judgement, session.profile, CALL_BIND, &child, NULL);
+	judge_holder(&judgement, &child);
+	judge_end(&judgement, &verdict);
+	return !session.mirror && verdict.error && !is_over(&child);
+}
+
+bool unseen_remembers(void)
 {
 	const struct holder ended = { .state = STATE_TIME_WAIT };
 	uint32_t natural = 0;
-	return session.profile->family->released(session.profile, &ended, true, &natural) == STATE_TIME_WAIT &&
-	       time_wait_length(session.time_wait, natural) > TIME_WAIT_MS;
+	bool outlives = session.profile->family->released(session.profile, &ended, true, &natural) == STATE_TIME_WAIT &&
+			time_wait_length(session.time_wait, natural) > TIME_WAIT_MS;
+	return outlives || outlives_reset();
 }
 
 struct twin {
@@ -145,8 +164,14 @@ static bool note(void *bucket, const struct diag_socket *socket)
 /* The host's list of the port says nothing of this record. */
 static void forget(const struct holder *record)
 {
+	/* What we have open still was reset, or closed second. */
+	bool open = decide_is_own(record);
+	if (open && !is_over(record)) {
+		registry_confirm(&session.registry, record->reference);
+		return;
+	}
 	/* Nobody saw it close, e.g. its process was killed: it ended before all that the host has. */
-	if (record->state == STATE_CONNECTED)
+	if (record->state == STATE_CONNECTED && !open)
 		keep(*record, process_now() - TIME_WAIT_MS);
 	else if (record->state == STATE_ENDED && process_now() - record->order >= TIME_WAIT_MS)
 		keep(*record, record->order); /* the host's own is over */
@@ -195,7 +220,7 @@ void unseen_record(int fd, struct slot *slot, uint32_t options)
 void unseen_accepted(int fd, const struct slot *listener)
 {
 	struct slot own;
-	if (session.outlives && fd >= 0)
+	if (session.remembers && fd >= 0)
 		unseen_record(fd, slot_accepted(fd, listener, &own), 0);
 }
 
@@ -227,7 +252,9 @@ uint16_t unseen_closing(int fd)
 		return 0;
 	slot_enter(fd, slot);
 	if (!leaves_remnant(fd)) {
-		registry_remove(&session.registry, holder.reference);
+		/* The process that accepted it, and forked this one, may have it open still. */
+		if (holder.pid == own_pid() || holder.state == STATE_ENDED)
+			registry_remove(&session.registry, holder.reference);
 		return 0;
 	}
 	registry_end(&session.registry, holder.reference, process_now());

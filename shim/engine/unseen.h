@@ -23,13 +23,13 @@ void unseen_record(int fd, struct slot *, uint32_t options);
 SELDOM bool unseen_twin(const struct holder *from, const struct holder *to);
 
 /*
- * Remnants that live longer than the host's: session.outlives.  The registry has the connections then, and what they
- * left behind, as of the last look at the host's list.
+ * Remnants that live longer than the host's, or accepted sockets that hold their port when their connection is over:
+ * session.remembers.  The registry has the connections then, and what they left behind, as of the last look at the host's list.
  */
-SELDOM bool unseen_outlives(void);
+SELDOM bool unseen_remembers(void);
 /* Does a remnant in the registry count?  While the host has remnants of its time, its own list tells. */
 bool unseen_stands(const struct holder *remnant);
-/* Looks.  This and unseen_closing(): only if session.outlives. */
+/* Looks.  This and unseen_closing(): only if session.remembers. */
 void unseen_remember(enum protocol, uint16_t port);
 /* An accepted descriptor; and before a connection's is closed: the port to look at afterwards, 0 for none. */
 void unseen_accepted(int fd, const struct slot *listener);
