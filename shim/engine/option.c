@@ -41,7 +41,7 @@ void claim_publish(int fd, struct slot *slot)
 {
 	struct holder holder;
 	struct turn turn = { 0 };
-	uint32_t options = slot->options;
+	uint32_t options = slot->options, settable = SETTABLE;
 	/* A connection whose options are not its listener's any more; beyond a mirrored host, it may have to be lent. */
 	if (slot->flags & SLOT_CONNECTED)
 		unseen_record(fd, slot, options & OPTION_CHILD ? OPTION_CHILD : OPTION_CLIENT | OPTION_AUTOBOUND);
@@ -51,7 +51,9 @@ void claim_publish(int fd, struct slot *slot)
 	if (!slot->record || !slot_fits(fd, slot) || !registry_get(&session.registry, slot->record, &holder))
 		return;
 	bool shares = slot->options & OPTION_REUSEPORT & ~holder.options, marked = (slot->options ^ holder.options) & OPTION_OWN;
-	holder.options = (holder.options & ~SETTABLE) | slot->options;
+	if (!session.mirror && !claim_became_v6only(&holder))
+		settable |= OPTION_V6ONLY;
+	holder.options = (holder.options & ~settable) | slot->options;
 	if (!shares && !marked) {
 		registry_update(&session.registry, slot->record, holder.state, holder.options);
 		return;

@@ -368,7 +368,7 @@ bool slot_identify(int fd, struct slot *own, struct slot **found)
 void slot_replace(int fd, struct slot *slot)
 {
 	uint64_t before = slot->cookie, now;
-	permit_replace(fd);
+	permit_replace(fd, slot->options & OPTION_V6ONLY);
 	now = ask_cookie(fd);
 	for (int other = 0; slot->options & OPTION_SHARED && other < (int)highest; other++) {
 		if (!slots[other].flags || slots[other].cookie != before)

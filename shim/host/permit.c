@@ -123,7 +123,7 @@ void permit_duplicate(int fd, int onto)
 	raw_call(SYS_dup3, fd, onto, raw_call(SYS_fcntl, onto, F_GETFD) & FD_CLOEXEC ? O_CLOEXEC : 0);
 }
 
-void permit_replace(int fd)
+void permit_replace(int fd, bool v6only)
 {
 	long status = raw_call(SYS_fcntl, fd, F_GETFL);
 	int domain = ask_option(fd, SOL_SOCKET, SO_DOMAIN), type = ask_option(fd, SOL_SOCKET, SO_TYPE);
@@ -133,7 +133,7 @@ void permit_replace(int fd)
 	if (fresh < 0)
 		return;
 	if (domain == AF_INET6)
-		tell_option((int)fresh, IPPROTO_IPV6, IPV6_V6ONLY, ask_option(fd, IPPROTO_IPV6, IPV6_V6ONLY) > 0);
+		tell_option((int)fresh, IPPROTO_IPV6, IPV6_V6ONLY, v6only);
 	permit_duplicate((int)fresh, fd);
 	raw_call(SYS_close, fresh);
 }

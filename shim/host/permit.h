@@ -47,9 +47,9 @@ SELDOM bool permit_port_is_free(enum protocol, uint16_t port);
 /* Is the claim's address none of this machine's (EADDRNOTAVAIL)? */
 SELDOM bool permit_is_foreign(const struct holder *);
 
-/* Puts a new, unbound socket of the same kind in fd's place (this descriptor only; O_NONBLOCK,
- * FD_CLOEXEC and IPV6_V6ONLY are kept, other options are not). */
-SELDOM void permit_replace(int fd);
+/* Puts a new, unbound socket of the same kind in fd's place (this descriptor only; O_NONBLOCK and FD_CLOEXEC are kept,
+ * other options are not).  v6only: the program's own, for a bind or the permission to connect has changed the host's. */
+SELDOM void permit_replace(int fd, bool v6only);
 /* Makes the one a duplicate of the other; FD_CLOEXEC stays. */
 SELDOM void permit_duplicate(int fd, int onto);
 
