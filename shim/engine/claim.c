@@ -129,6 +129,9 @@ enum state claim_state(enum call call, int fd, struct slot *slot)
 		return STATE_LISTENING;
 	if (session.mirror ? ask_connected(fd) : slot->flags & SLOT_CONNECTED)
 		return state_when_over(call, slot, claim_over(call, fd, &holder));
+	/* A refused connect() of a datagram socket has taken a port. */
+	if (session.mirror && slot->protocol == PROTOCOL_UDP && ask_name(fd, &holder) == 0 && holder.port)
+		return STATE_BOUND;
 	return slot->record ? STATE_BOUND : STATE_UNBOUND;
 }
 
