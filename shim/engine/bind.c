@@ -55,6 +55,7 @@ static int mirrored_bind(struct decision *d, const struct address *address)
 	if (result == 0 || errno != EADDRINUSE || !may_overrule(d) || d->claim.port == 0 || unseen_refuse(d))
 		return result;
 	d->plain = false;
+	d->closed = 0; /* somebody has it, open or not */
 	result = permit_bind(d->fd, &d->claim, address->given, address->length, d->claim.options);
 	if (result == 0 || errno != EADDRINUSE)
 		return result;

@@ -77,6 +77,11 @@ static int host_listen(struct decision *d, int backlog)
 	int result = real.listen(d->fd, backlog);
 	if (result == 0 || errno != EADDRINUSE || !(session.beyond_host || registry_expired(&session.registry, d->bucket)))
 		return result;
+	d->host_refused = true;
+	if (d->closed && (decide(d), d->verdict.error)) { /* somebody else has that open */
+		errno = EADDRINUSE;
+		return -1;
+	}
 	decide_lend(d, true);
 	permit_reuse(d->fd, &d->claim);
 	result = real.listen(d->fd, backlog);
