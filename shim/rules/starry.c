@@ -569,7 +569,7 @@ static void map_ipv4(const struct question *question, struct sockaddr_storage *t
 	*to_length = sizeof address;
 }
 
-/* The host gets the address as the system reads it.  What it refuses changes nothing. */
+/* The host gets the address as the system reads it.  What it refuses changes nothing, if the system calls that a refusal. */
 static bool before_alone(const struct question *given, struct verdict *verdict, struct sockaddr_storage *to, uint32_t *to_length)
 {
 	struct question question = *given;
@@ -583,8 +583,9 @@ static bool before_alone(const struct question *given, struct verdict *verdict, 
 	error = host_error(&question);
 	if (!error)
 		return false;
-	verdict->flags = 0;
-	return answer(verdict, starry_error(given->profile, given->call, error), &host_refuses);
+	error = starry_error(given->profile, given->call, error);
+	verdict->flags = error ? 0 : verdict->flags;
+	return answer(verdict, error, &host_refuses);
 }
 
 /* AXNET tcp.rs, udp.rs get_ephemeral_port(), kept by its successors. */
