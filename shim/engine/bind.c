@@ -65,7 +65,8 @@ static int mirrored_bind(struct decision *d, const struct address *address)
 	return result;
 }
 
-/* The host has the socket bound still, by a connect() or before a shutdown(); the system has it unbound. */
+/* The host has the socket bound still, by a connect() or before a shutdown(), where the system has it unbound or lets go of
+ * the old address. */
 static SELDOM bool made_new(struct decision *d)
 {
 	struct holder name = d->claim;
@@ -114,6 +115,7 @@ static void bound(struct decision *d)
 	if (!session.profile->family->bound && claim_became_v6only(&d->claim))
 		d->claim.options |= OPTION_V6ONLY;
 	d->claim.state = STATE_BOUND;
+	registry_remove(&session.registry, d->slot->record); /* of another address */
 	d->slot->record = registry_commit(&session.registry, &d->turn, &d->claim, d->verdict.memory, d->verdict.memory_flags);
 	claim_anchor(&d->claim, claim_bucket(PROTOCOL_UDP, 0));
 }
@@ -354,12 +356,6 @@ int engine_bind(int fd, const struct sockaddr *given, socklen_t length)
 		return d.verdict.flags & VERDICT_LOCAL ? refuse_local(&d) : refuse(&d);
 	if (slot->record && session.profile->trait[trait_host] == host_mirror)
 		return bind_again(&d, &address);
-	if (slot->record) { /* the system lets go of the old address; the kernel needs a new socket for that */
-		registry_remove(&session.registry, slot->record);
-		slot->record = 0;
-		slot_replace(fd, slot);
-		d.claim.cookie = slot->cookie;
-	}
 	if (!address_parse(slot->domain, &copy, address.length, &d.claim))
 		return claim_host_answer(CALL_BIND, real.bind(fd, given, length));
 	return bind_claim(&d, &address);

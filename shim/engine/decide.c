@@ -235,7 +235,8 @@ static void judge_holders(struct decision *d, const struct facts *facts, struct 
 		}
 		d->met = true;
 		d->doubtful += doubtful;
-		if (holder.state == STATE_DEAD) /* remembered for its children only: forget() */
+		/* Remembered for its children only: forget().  Or what this socket was bound to before. */
+		if (holder.state == STATE_DEAD || holder.reference == d->slot->record)
 			continue;
 		if (holder.state == STATE_ENDED || (holder.state == STATE_TIME_WAIT && !unseen_stands(&holder)))
 			continue;

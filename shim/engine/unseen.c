@@ -309,7 +309,7 @@ static void hear_unlisted(struct hearing *hearing)
 	bool doubtful;
 	registry_first(&session.registry, hearing->d->bucket, hearing->d->turn.record, &cursor);
 	while (registry_next(&session.registry, &cursor, &holder, &doubtful)) {
-		if (!is_unlisted(&holder))
+		if (!is_unlisted(&holder) || holder.reference == hearing->d->slot->record)
 			continue;
 		if (holder.uid == UID_UNKNOWN)
 			holder.uid = hearing->d->claim.uid;
