@@ -425,10 +425,12 @@ void decide_sweep(struct decision *d)
 	while (registry_next(&session.registry, &cursor, &holder, &doubtful)) {
 		if (holder_is_memory(holder.state) || holder.protocol != d->claim.protocol || holder.port != d->claim.port)
 			continue;
-		if (d->plain && linux_overlaps(&d->claim, &holder))
-			registry_remove(&session.registry, holder.reference);
-		else
+		if (!d->plain || !linux_overlaps(&d->claim, &holder))
 			left += doubtful;
+		else if (!keeps_listeners() || covers(&d->claim, &holder))
+			registry_remove(&session.registry, holder.reference);
+		else if (holder.state != STATE_DEAD) /* what it accepted may be elsewhere */
+			decide_forget(&holder);
 	}
 	if (left > TOLERATED)
 		reap(d);
