@@ -50,6 +50,7 @@ struct node {
 	bool deaf, mute;       /* shut down without a connection */
 	bool throws_away;      /* SO_LINGER, 0 seconds */
 	bool is_over;          /* connected to nobody */
+	bool waits;            /* its SYN was not answered */
 	int error;             /* SO_ERROR */
 	uint64_t expires;      /* 0: never */
 };
@@ -242,7 +243,7 @@ static struct question question_of(const struct world *world, const struct node 
 	return (struct question){
 		.call = call, .profile = world->profile, .domain = node->holder.domain, .protocol = node->holder.protocol,
 		.state = state_for(node, call), .options = node->holder.options, .uid = world->uid,
-		.alone = true, .loopback_alias = world->loopback_alias, .ifindex = node->holder.ifindex,
+		.alone = true, .waits = node->waits, .loopback_alias = world->loopback_alias, .ifindex = node->holder.ifindex,
 		.self = node->bucket_link ? &node->holder : NULL,
 	};
 }
@@ -828,9 +829,10 @@ static void bind_all_the_same(struct world *world, struct node *node)
 static void begin_to_listen(const struct world *world, struct node *node)
 {
 	bool last = node->holder.domain == AF_INET6 && node->holder.options & OPTION_REUSEPORT;
+	uint32_t receiver = world->profile->trait[trait_receiver];
 
 	node->holder.state = STATE_LISTENING;
-	if (world->profile->trait[trait_receiver] == receiver_last_bound)
+	if (receiver == receiver_last_bound || receiver == receiver_eldest_wildcard)
 		return;
 	unlink_node(node);
 	link_node(node, node->bucket, last);
@@ -895,22 +897,36 @@ static struct node *find_connection(struct world *world, enum protocol protocol,
 	return node;
 }
 
-/* The socket in `state` a segment to that end goes to; of equals the first in the list.  Where the first one with
- * SO_REUSEPORT ends the search, a better address that comes later is not looked for. */
+/* SO_REUSEPORT_LB: a group comes before single sockets; a socket for both stacks is in none. */
+static unsigned rank_of(const struct holder *holder, const struct end *to)
+{
+	bool both = holder->domain == AF_INET6 && address_is_any(holder) && !(holder->options & OPTION_V6ONLY);
+	unsigned rank = match(holder, to);
+
+	return rank && holder->options & OPTION_REUSEPORT_LB && !both ? rank + 8 : rank;
+}
+
+/* The socket in `state` a segment to that end goes to; of equals the first in the list, or the last.  Where the first one
+ * with SO_REUSEPORT ends the search, a better address that comes later is not looked for.  Of a listener: maybe one that
+ * does not listen. */
 static struct node *find_receiver(struct world *world, enum protocol protocol, enum state state, const struct end *to)
 {
-	bool hasty = world->profile->trait[trait_receiver] == receiver_last_reuseport;
+	uint32_t receiver = world->profile->trait[trait_receiver];
+	bool deaf = world->profile->family->asks(world->profile) & ASKS_DEAF;
 	struct node *best = NULL;
 	unsigned best_rank = 0;
 
 	for (struct node *node = bucket_of(world, protocol, to->port)->nodes; node; node = node->bucket_next) {
-		unsigned rank = match(&node->holder, to);
+		bool eldest = receiver == receiver_eldest_wildcard && is_wildcard(&node->holder);
+		unsigned rank = rank_of(&node->holder, to);
 
-		if (node->holder.protocol != protocol || node->holder.state != state || rank <= best_rank)
+		if (node->holder.protocol != protocol || !(node->holder.state == state || (deaf && node->holder.state == STATE_BOUND)))
+			continue;
+		if (!rank || rank < best_rank || (rank == best_rank && !eldest))
 			continue;
 		best = node;
 		best_rank = rank;
-		if (hasty && node->holder.options & OPTION_REUSEPORT)
+		if (receiver == receiver_last_reuseport && node->holder.options & OPTION_REUSEPORT)
 			break;
 	}
 	return best;
@@ -970,7 +986,7 @@ static void make_child(struct world *world, struct node *listener, struct node *
 static bool arrive(struct world *world, struct node *client, const struct end *to)
 {
 	struct end from = local_end(client);
-	struct node *listener = find_receiver(world, PROTOCOL_TCP, STATE_LISTENING, to);
+	struct node *receiver = find_receiver(world, PROTOCOL_TCP, STATE_LISTENING, to);
 	struct node *remnant = find_connection(world, PROTOCOL_TCP, to, &from);
 
 	/* A new SYN ends a TIME_WAIT: it is taken by a listener, or answered so that the client's reset ends it. */
@@ -982,11 +998,13 @@ static bool arrive(struct world *world, struct node *client, const struct end *t
 		join(client, client);
 		return true;
 	}
-	if (!listener)
+	if (!receiver)
 		return event(world, client, CALL_CONNECT, find_receiver(world, PROTOCOL_TCP, STATE_BOUND, to) ? EVENT_UNLISTENED : EVENT_REFUSED);
-	if (listener->queued > listener->backlog)
+	if (receiver->holder.state != STATE_LISTENING)
+		return event(world, client, CALL_CONNECT, EVENT_UNLISTENED);
+	if (receiver->queued > receiver->backlog)
 		return event(world, client, CALL_CONNECT, EVENT_FULL);
-	make_child(world, listener, client, to);
+	make_child(world, receiver, client, to);
 	return true;
 }
 
@@ -1017,6 +1035,15 @@ static int refuse_connect(struct world *world, struct node *node, uint32_t flags
 	return fail(error);
 }
 
+/* Nobody has answered: the socket has its two ends, and whoever called it gives up. */
+static int wait_on(struct world *world, struct node *node, const struct end *to)
+{
+	node->remote = *to;
+	node->holder.state = STATE_CONNECTED;
+	node->waits = true;
+	return fail(world->verdict.error);
+}
+
 static int connect_to(struct world *world, struct node *node, const struct end *to, uint32_t flags)
 {
 	struct holder claim = node->holder, was = node->holder;
@@ -1036,6 +1063,8 @@ static int connect_to(struct world *world, struct node *node, const struct end *
 		node->remote = *to;
 		node->holder.state = STATE_CONNECTED;
 	} else if (!arrive(world, node, to)) {
+		if (world->verdict.flags & VERDICT_GOES_ON)
+			return wait_on(world, node, to);
 		memcpy(node->holder.address, was.address, sizeof was.address);
 		node->deaf = node->mute = false;
 		return refuse_connect(world, node, flags);
@@ -1073,6 +1102,14 @@ int world_connect(struct world *world, int fd, const struct sockaddr *given, soc
 	return connect_to(world, node, &end, world->verdict.flags & (VERDICT_UNBINDS | VERDICT_KILLS));
 }
 
+static int take_error(struct node *node)
+{
+	int error = node->error;
+
+	node->error = 0;
+	return fail(error);
+}
+
 int world_accept(struct world *world, int fd)
 {
 	struct node *node = find(world, fd), *child;
@@ -1084,6 +1121,8 @@ int world_accept(struct world *world, int fd)
 	question.address = (const uint8_t *)&question;
 	if (before_plain(world, &question) && world->verdict.error)
 		return fail(world->verdict.error);
+	if (node->error)
+		return take_error(node);
 	child = node->queue;
 	if (!child)
 		return fail(EAGAIN);
@@ -1115,6 +1154,8 @@ int world_shutdown(struct world *world, int fd, int how)
 		reset_queue(world, node);
 	if (world->verdict.flags & VERDICT_UNLISTENS)
 		node->holder.state = STATE_BOUND;
+	if (world->verdict.flags & VERDICT_INTERRUPTS)
+		node->error = ECONNABORTED;
 	if (!final && node->holder.state == STATE_CONNECTED && how != SHUT_RD)
 		stop_sending(world, node);
 	if (!final && how != SHUT_WR)
@@ -1158,7 +1199,7 @@ int world_getpeername(struct world *world, int fd, struct sockaddr_storage *to)
 	question = question_of(world, node, CALL_PEER);
 	if (before_plain(world, &question) && world->verdict.error)
 		return fail(world->verdict.error);
-	if (node->holder.state != STATE_CONNECTED || node->is_over)
+	if (node->holder.state != STATE_CONNECTED || node->is_over || node->waits || (node->closed_first && node->fin_received))
 		return fail(ENOTCONN);
 	return tell_address(node->holder.domain, node->remote.address + (node->holder.domain == AF_INET ? 12 : 0), node->remote.port, to);
 }
@@ -1168,6 +1209,7 @@ static struct option_question option_question_of(const struct world *world, cons
 	return (struct option_question){
 		.call = call, .profile = world->profile, .domain = node->holder.domain, .protocol = node->holder.protocol,
 		.state = state_for(node, call), .options = node->holder.options, .level = level, .name = name, .alone = true,
+		.shut = node->fin_sent && (node->read_shut || node->fin_received),
 	};
 }
 
@@ -1293,21 +1335,13 @@ static void deliver(struct node *to, const void *text, size_t length)
 	*last = message;
 }
 
-static int take_error(struct node *node)
-{
-	int error = node->error;
-
-	node->error = 0;
-	return fail(error);
-}
-
 static ssize_t send_stream(struct world *world, struct node *node, const void *text, size_t length)
 {
 	struct node *other = node->other;
 
 	if (node->error)
 		return take_error(node);
-	if (node->holder.state != STATE_CONNECTED)
+	if (node->holder.state != STATE_CONNECTED || node->waits)
 		return fail(ENOTCONN);
 	if (node->fin_sent || node->mute || !other)
 		return fail(EPIPE);
@@ -1441,12 +1475,13 @@ ssize_t world_recv(struct world *world, int fd, void *text, size_t size)
 {
 	struct node *node = find(world, fd);
 	struct question question;
-	bool stream;
+	bool stream, final;
 
 	if (!node)
 		return -1;
 	question = question_of(world, node, CALL_RECEIVE);
-	if (before_plain(world, &question) && world->verdict.error)
+	final = before_plain(world, &question);
+	if (world->verdict.error)
 		return fail(world->verdict.error);
 	stream = node->holder.protocol == PROTOCOL_TCP;
 	if (!stream && node->error && ends_as_linux(world))
@@ -1455,7 +1490,7 @@ ssize_t world_recv(struct world *world, int fd, void *text, size_t size)
 		return (ssize_t)read_inbox(node, text, size);
 	if (node->error)
 		return take_error(node);
-	if (node->read_shut || node->deaf || node->fin_received)
+	if (final || node->read_shut || node->deaf || node->fin_received)
 		return 0;
 	return fail(stream && node->holder.state != STATE_CONNECTED ? ENOTCONN : EAGAIN);
 }

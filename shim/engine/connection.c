@@ -53,15 +53,24 @@ static SELDOM void failed(struct decision *d)
 		errno = verdict.error;
 }
 
-/* The host takes over a connection in TIME_WAIT at once if the socket is bound; other systems may not. */
-static SELDOM bool remnant_refuses(struct decision *d, const struct holder *from)
+/* Is the place that it connects to its own? */
+static bool is_self(const struct holder *from, const struct holder *to)
+{
+	bool same = !memcmp(from->address, to->address, sizeof to->address);
+	return from->port == to->port && (same || (address_is_any(from) && to->domain == AF_INET && *to->address == 127));
+}
+
+/* The host takes over a connection in TIME_WAIT at once if the socket is bound, and connects it to itself; other systems
+ * may not. */
+static SELDOM bool tuple_refuses(struct decision *d, const struct holder *from)
 {
 	struct question question = claim_question(d);
 	struct verdict verdict = { 0 };
+	bool self = is_self(from, &d->claim);
 	if (from->protocol != PROTOCOL_TCP || from->state != STATE_BOUND || !session.profile->family->event)
 		return false;
-	session.profile->family->event(&question, EVENT_TUPLE_REMNANT, &verdict);
-	if (verdict.error == 0 || !unseen_twin(from, &d->claim))
+	session.profile->family->event(&question, self ? EVENT_SELF : EVENT_TUPLE_REMNANT, &verdict);
+	if (verdict.error == 0 || !(self || unseen_twin(from, &d->claim)))
 		return false;
 	errno = verdict.error;
 	return true;
@@ -89,7 +98,7 @@ static int connect_host(struct decision *d, const struct sockaddr *address, sock
 {
 	struct holder before = d->claim;
 	bool known = d->slot->record && registry_get(&session.registry, d->slot->record, &before);
-	if (known && remnant_refuses(d, &before))
+	if (known && tuple_refuses(d, &before))
 		return -1;
 	if (!known && d->claim.protocol == PROTOCOL_TCP)
 		tell_option(d->fd, SOL_SOCKET, SO_REUSEADDR, 1); /* others may bind over a client's port */
@@ -137,8 +146,11 @@ int engine_connect(int fd, const struct sockaddr *given, socklen_t length)
 	question.address = (const void *)&copy;
 	question.length = length;
 	address_parse(slot->domain, &copy, length, &d.claim);
-	if (claim_before(&d, &question, &rewritten, &rewritten_length))
+	if (claim_before(&d, &question, &rewritten, &rewritten_length)) {
+		if (d.verdict.flags & VERDICT_BINDS && question.state == STATE_UNBOUND)
+			claim_choose(&d, STATE_BOUND);
 		return d.verdict.error ? refuse(&d) : 0;
+	}
 	if (rewritten_length)
 		address_parse(slot->domain, &rewritten, rewritten_length, &d.claim);
 	if (rewritten_length)

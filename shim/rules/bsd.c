@@ -421,6 +421,11 @@ static bool is_in_the_way(const struct judgement *judgement, const struct holder
 
 /* ---- the family ---- */
 
+static uint32_t bsd_asks(const struct profile *profile)
+{
+	return family_asks(profile) | (bsd_is(profile, trait_unlistened, unlistened_unseen) ? 0 : ASKS_DEAF);
+}
+
 static uint32_t bsd_bucket(const struct profile *profile, enum protocol protocol, uint16_t port)
 {
 	(void)profile;
@@ -522,7 +527,7 @@ static uint32_t bsd_bound(const struct profile *profile, const struct holder *cl
 
 const struct family family_bsd = {
 	.name = "bsd",
-	.asks = family_asks,
+	.asks = bsd_asks,
 	.bucket = bsd_bucket,
 	.before = bsd_before,
 	.holder = bsd_holder,

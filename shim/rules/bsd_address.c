@@ -31,18 +31,19 @@ static const struct rule listen_connected = { "listen/connected", "the socket is
 static const struct rule connect_listening = { "connect/listening", "the socket listens", NULL, FOR_PEOPLE("kern/uipc_socket.c soconnect()") };
 static const struct rule connect_connected = { "connect/connected", "the socket is connected", NULL, FOR_PEOPLE("kern/uipc_socket.c soconnect()") };
 static const struct rule connect_port = { "connect/port", "there is no port 0 to connect to", NULL, FOR_PEOPLE("netinet/in_pcb.c in_pcbladdr()") };
-static const struct rule connect_any = { "connect/any", "nobody is at 0.0.0.0", "the program named a host, such as 127.0.0.1", FOR_PEOPLE("netinet/in_pcb.c in_pcbconnect()") };
+static const struct rule connect_any = { "connect/any", "nobody is there", "the program named a host, such as 127.0.0.1", FOR_PEOPLE("netinet/in_pcb.c in_pcbconnect()") };
 static const struct rule connect_unreachable = { "connect/unreachable", "there is no route to it", NULL, FOR_PEOPLE("netinet/in_pcb.c in_pcbladdr()") };
 static const struct rule connect_refused = { "connect/refused", "nobody listens there", NULL, FOR_PEOPLE("netinet/tcp_input.c tcp_input()") };
 static const struct rule connect_silent = { "connect/silent", "a socket has that port and does not listen: the request is dropped", NULL, FOR_PEOPLE("netinet/tcp_input.c tcp_input(), TCPS_CLOSED") };
 static const struct rule connect_full = { "connect/full", "the listener's queue is full: the request is dropped", NULL, FOR_PEOPLE("kern/uipc_socket.c sonewconn()") };
 static const struct rule connect_tuple = { "connect/four-tuple", "that connection exists already", "it came from another port", FOR_PEOPLE("netinet/in_pcb.c in_pcbconnect()") };
+static const struct rule connect_self = { "connect/self", "a socket does not connect to its own address", "it were another address or port", FOR_PEOPLE("netinet/tcp_usrreq.c tcp_connect(), xnu-7195.141.2") };
 static const struct rule no_port = { "port/none-left", "no automatic port is left", NULL, FOR_PEOPLE("netinet/in_pcb.c") };
 static const struct rule accept_not_listening = { "accept/not-listening", "the socket does not listen", NULL, FOR_PEOPLE("kern/uipc_syscalls.c accept()") };
 static const struct rule shutdown_idle = { "shutdown/not-connected", "the socket is not connected", NULL, FOR_PEOPLE("kern/uipc_socket.c soshutdown()") };
 static const struct rule not_connected = { "send/not-connected", "the socket is not connected", NULL, FOR_PEOPLE("kern/uipc_socket.c sosend(), soreceive()") };
 static const struct rule send_connected = { "send/connected", "a connected UDP socket sends to its peer only, and takes no address", "the socket were not connected", FOR_PEOPLE("netinet/udp_usrreq.c udp_output(), udp_send()") };
-static const struct rule ok_shutdown = { "ok/shutdown", "a listener that is shut down listens on", NULL, FOR_PEOPLE("kern/uipc_socket.c soshutdown(), FreeBSD 13.0") };
+static const struct rule ok_shutdown = { "ok/shutdown", "a socket without a connection stays as it is", NULL, FOR_PEOPLE("kern/uipc_socket.c soshutdown(), FreeBSD 13.0") };
 static const struct rule ok_ended = { "ok/ended", "shutdown() ends a socket that is not connected, and its port is free", NULL, FOR_PEOPLE("netinet/tcp_usrreq.c tcp_usrclosed()") };
 
 /* ---- the address given ---- */
@@ -139,6 +140,7 @@ static bool is_local(const struct question *question)
 
 /* ---- bind: the tests ---- */
 
+/* What the address looks like comes first, up to CHECK_TCP_FAMILY: connect() asks for these too. */
 enum check {
 	CHECK_END,
 	CHECK_LONG,
@@ -148,13 +150,14 @@ enum check {
 	CHECK_FAMILY,
 	CHECK_TCP_FAMILY, /* macOS: TCP knows its own and none, UDP over IPv4 both */
 	CHECK_MULTICAST,
+	CHECK_ALIVE,
 	CHECK_BOUND,
 	CHECK_MAPPED,
 	CHECK_LOCAL,
 	CHECK_PRIVILEGE
 };
 
-static const enum check orders[][2][10] = {
+static const uint8_t orders[][2][11] = {
 	/* sys/netinet/in_pcb.c 8.4, 4.4BSD-Lite2 */
 	[bind_order_lite2] = { { CHECK_BOUND, CHECK_LENGTH, CHECK_LOCAL, CHECK_PRIVILEGE } },
 	/* FreeBSD 9.1 and 13.0, measured */
@@ -169,8 +172,8 @@ static const enum check orders[][2][10] = {
 	},
 	/* DragonFly 5.9 */
 	[bind_order_dragonfly] = {
-		{ CHECK_SHORT, CHECK_LONG, CHECK_MULTICAST, CHECK_BOUND, CHECK_LENGTH, CHECK_LOCAL, CHECK_PRIVILEGE },
-		{ CHECK_SHORT, CHECK_LONG, CHECK_MULTICAST, CHECK_BOUND, CHECK_LENGTH, CHECK_FAMILY, CHECK_MAPPED, CHECK_LOCAL, CHECK_PRIVILEGE },
+		{ CHECK_SHORT, CHECK_LONG, CHECK_ALIVE, CHECK_MULTICAST, CHECK_BOUND, CHECK_LENGTH, CHECK_LOCAL, CHECK_PRIVILEGE },
+		{ CHECK_SHORT, CHECK_LONG, CHECK_ALIVE, CHECK_MULTICAST, CHECK_BOUND, CHECK_LENGTH, CHECK_FAMILY, CHECK_MAPPED, CHECK_LOCAL, CHECK_PRIVILEGE },
 	},
 	/* NetBSD 7.99.34, measured: the family comes before the length (kern/uipc_socket.c sobind()) */
 	[bind_order_netbsd] = {
@@ -184,8 +187,8 @@ static const enum check orders[][2][10] = {
 	},
 	/* xnu-7195.141.2, measured */
 	[bind_order_xnu] = {
-		{ CHECK_SHORT, CHECK_LONG, CHECK_TCP_FAMILY, CHECK_MULTICAST, CHECK_BOUND, CHECK_LENGTH, CHECK_LOCAL, CHECK_PRIVILEGE },
-		{ CHECK_SHORT, CHECK_LONG, CHECK_TCP_FAMILY, CHECK_MULTICAST, CHECK_BOUND, CHECK_LENGTH, CHECK_FAMILY, CHECK_LOCAL, CHECK_PRIVILEGE },
+		{ CHECK_SHORT, CHECK_LONG, CHECK_ALIVE, CHECK_TCP_FAMILY, CHECK_MULTICAST, CHECK_BOUND, CHECK_LENGTH, CHECK_LOCAL, CHECK_PRIVILEGE },
+		{ CHECK_SHORT, CHECK_LONG, CHECK_ALIVE, CHECK_TCP_FAMILY, CHECK_MULTICAST, CHECK_BOUND, CHECK_LENGTH, CHECK_FAMILY, CHECK_LOCAL, CHECK_PRIVILEGE },
 	},
 };
 
@@ -208,9 +211,17 @@ static bool refuses_tcp_family(const struct question *question)
 	return question->domain == AF_INET && family != AF_UNSPEC && family != AF_INET && family != AF_INET6;
 }
 
+static bool is_freebsd(const struct profile *profile)
+{
+	return bsd_is(profile, trait_bind_order, bind_order_freebsd13) || bsd_is(profile, trait_bind_order, bind_order_freebsd14);
+}
+
+/* A mapped one is looked at by FreeBSD alone, where it counts as IPv4 (tcp6_usr_bind()). */
 static bool refuses_multicast(const struct question *question)
 {
 	if (question->protocol != PROTOCOL_TCP || family_of(question) != question->domain)
+		return false;
+	if (question->domain == AF_INET6 && host4_of(question) && (!is_freebsd(question->profile) || question->options & OPTION_V6ONLY))
 		return false;
 	if (is_multicast_host(question))
 		return true;
@@ -251,8 +262,10 @@ static bool fails(const struct question *question, enum check check, struct verd
 		return refuses_tcp_family(question) && bsd_answer(verdict, EAFNOSUPPORT, &address_family);
 	case CHECK_MULTICAST:
 		return refuses_multicast(question) && bsd_answer(verdict, EAFNOSUPPORT, &address_multicast);
+	case CHECK_ALIVE:
+		return question->state == STATE_DEAD && bsd_answer(verdict, EINVAL, &socket_gone);
 	case CHECK_BOUND:
-		return question->state != STATE_UNBOUND && bsd_answer(verdict, EINVAL, &bind_bound);
+		return question->state != STATE_UNBOUND && bsd_answer(verdict, EINVAL, question->state == STATE_DEAD ? &socket_gone : &bind_bound);
 	case CHECK_MAPPED:
 		return is_misplaced(question) &&
 			bsd_answer(verdict, bsd_is(profile, trait_dual_stack, dual_stack_mapped) ? EINVAL : EADDRNOTAVAIL, &address_mapped);
@@ -285,7 +298,7 @@ static void read_as_own(const struct question *question, struct sockaddr_storage
 
 static bool before_bind(const struct question *question, struct verdict *verdict, struct sockaddr_storage *to, uint32_t *to_length)
 {
-	const enum check *check = orders[question->profile->trait[trait_bind_order]][question->domain == AF_INET6];
+	const uint8_t *check = orders[question->profile->trait[trait_bind_order]][question->domain == AF_INET6];
 
 	for (; *check; check++)
 		if (fails(question, *check, verdict))
@@ -311,12 +324,8 @@ static bool connect_to_any(const struct question *question, struct verdict *verd
 	const struct profile *profile = question->profile;
 	uint8_t *address = (uint8_t *)to;
 
-	if (host4_of(question)) {
-		if (question->protocol == PROTOCOL_TCP && bsd_is(profile, trait_connect_any, connect_any_einval))
-			return bsd_answer(verdict, EINVAL, &connect_any);
-		if (bsd_is(profile, trait_connect_any, connect_any_enetunreach))
-			return bsd_answer(verdict, ENETUNREACH, &connect_any);
-	}
+	if (host4_of(question) && bsd_is(profile, trait_connect_any, connect_any_enetunreach))
+		return bsd_answer(verdict, ENETUNREACH, &connect_any);
 	if (!IS_ALONE(question))
 		return false;
 	memcpy(to, question->address, question->length);
@@ -328,36 +337,82 @@ static bool connect_to_any(const struct question *question, struct verdict *verd
 	return false;
 }
 
+/* Length and family, in the order of bind(); connect() looks at the family everywhere. */
+static bool fails_by_form(const struct question *question, struct verdict *verdict)
+{
+	const uint8_t *check = orders[question->profile->trait[trait_bind_order]][0];
+
+	for (; *check; check++)
+		if (*check <= CHECK_TCP_FAMILY && fails(question, *check, verdict))
+			return true;
+	return family_of(question) != question->domain && bsd_answer(verdict, EAFNOSUPPORT, &address_family);
+}
+
 /* tcp_usr_connect(), of the systems that look in tcp_usr_bind() */
 static bool minds_multicast(const struct profile *profile)
 {
-	const enum check *check = orders[profile->trait[trait_bind_order]][0];
+	const uint8_t *check = orders[profile->trait[trait_bind_order]][0];
 
 	while (*check && *check != CHECK_MULTICAST)
 		check++;
 	return *check;
 }
 
+static bool is_netbsd(const struct profile *profile)
+{
+	return bsd_is(profile, trait_bind_order, bind_order_netbsd);
+}
+
+/* The stacks do not mix once the socket has an address (in6_pcbconnect()). */
+static bool is_other_stack(const struct question *question)
+{
+	const struct holder *self = question->self;
+
+	return self && question->domain == AF_INET6 && !address_is_any(self) && bsd_is_mapped(self->address) != is_mapped_host(question);
+}
+
+/* No interface but lo0, and no route: to a group, or to an address that nobody has. */
+static bool is_unreachable(const struct question *question)
+{
+	if (is_multicast_host(question))
+		return IS_ALONE(question) && question->protocol == PROTOCOL_TCP;
+	return !is_local(question) && (IS_ALONE(question) || *host4_of(question) == 127);
+}
+
+/* Who looks for a source address first has none. */
+static int unreachable(const struct question *question)
+{
+	bool selects = is_netbsd(question->profile) || bsd_is(question->profile, trait_bind_order, bind_order_openbsd);
+
+	return IS_ALONE(question) && selects && (host4_of(question) || is_multicast_host(question)) ? EADDRNOTAVAIL : ENETUNREACH;
+}
+
 static bool connect_address(const struct question *question, struct verdict *verdict, struct sockaddr_storage *to, uint32_t *to_length)
 {
-	if (question->length != exact_length(question))
-		return bsd_answer(verdict, EINVAL, &address_length);
-	if (family_of(question) != question->domain)
-		return bsd_answer(verdict, EAFNOSUPPORT, &address_family);
+	const struct profile *profile = question->profile;
+	bool tcp = question->protocol == PROTOCOL_TCP, group;
+	/* tcp_connect() chooses a port before it reads the address, where any peer will do for it. */
+	uint32_t flags = tcp && bsd_is(profile, trait_connect_port, connect_port_as_bind) ? VERDICT_BINDS : 0;
+
+	if (fails_by_form(question, verdict))
+		return true;
+	group = is_multicast_host(question);
+	if (is_netbsd(profile))
+		verdict->flags = flags;
+	if (is_misplaced(question))
+		return bsd_answer(verdict, bsd_is(profile, trait_dual_stack, dual_stack_apart) ? EADDRNOTAVAIL : EINVAL, &address_mapped);
+	if (tcp && bsd_is(profile, trait_connect_any, connect_any_einval) && (group || is_any_host(question) || is_broadcast(host4_of(question))))
+		return bsd_answer(verdict, EINVAL, &connect_any);
+	if (tcp && group && minds_multicast(profile))
+		return bsd_answer(verdict, EAFNOSUPPORT, &address_multicast);
+	verdict->flags = flags;
 	if (port_of(question) == 0)
 		return bsd_answer(verdict, EADDRNOTAVAIL, &connect_port);
-	if (is_misplaced(question))
+	if (is_netbsd(profile) && is_other_stack(question))
 		return bsd_answer(verdict, EINVAL, &address_mapped);
-	if (question->protocol == PROTOCOL_TCP && is_multicast_host(question) && minds_multicast(question->profile))
-		return bsd_answer(verdict, EAFNOSUPPORT, &address_multicast);
 	if (is_any_host(question))
 		return connect_to_any(question, verdict, to, to_length);
-	/* No interface but lo0, and no route to a group. */
-	if (IS_ALONE(question) && question->protocol == PROTOCOL_TCP && is_multicast_host(question))
-		return bsd_answer(verdict, ENETUNREACH, &connect_unreachable);
-	if (is_local(question) || (!IS_ALONE(question) && *host4_of(question) != 127))
-		return false;
-	return bsd_answer(verdict, ENETUNREACH, &connect_unreachable);
+	return is_unreachable(question) && bsd_answer(verdict, unreachable(question), &connect_unreachable);
 }
 
 /* A refused connect() ends the socket: its port is free at once (measured on FreeBSD 13.0, macOS 11, NetBSD 7.99). */
@@ -368,7 +423,7 @@ static bool before_connect(const struct question *question, struct verdict *verd
 	if (tcp && question->state == STATE_LISTENING)
 		return bsd_answer(verdict, EOPNOTSUPP, &connect_listening);
 	if (tcp && question->state == STATE_CONNECTED)
-		return bsd_answer(verdict, EISCONN, &connect_connected);
+		return bsd_answer(verdict, question->waits ? EALREADY : EISCONN, &connect_connected);
 	if (!tcp && family_of(question) == AF_UNSPEC)
 		return false; /* disconnects */
 	if (connect_address(question, verdict, to, to_length))
@@ -383,18 +438,26 @@ static bool end_socket(const struct question *question, struct verdict *verdict)
 	return IS_ALONE(question);
 }
 
+/* soshutdown(), FreeBSD 13.0 and later. */
+static bool interrupts_accept(const struct profile *profile)
+{
+	return is_freebsd(profile) && !bsd_is(profile, trait_idle_shutdown, idle_shutdown_ends);
+}
+
 static bool before_shutdown(const struct question *question, struct verdict *verdict)
 {
 	const struct profile *profile = question->profile;
 	bool tcp = question->protocol == PROTOCOL_TCP;
 
+	if (question->waits && bsd_is(profile, trait_unlistened, unlistened_silent) && question->argument != SHUT_RD)
+		return end_socket(question, verdict);
 	if (question->state == STATE_CONNECTED)
 		return false;
+	if (question->state == STATE_LISTENING && question->argument != SHUT_WR && interrupts_accept(profile))
+		verdict->flags = VERDICT_INTERRUPTS;
 	switch ((enum trait_idle_shutdown)profile->trait[trait_idle_shutdown]) {
 	case idle_shutdown_nothing:
-		if (question->state == STATE_LISTENING)
-			return bsd_answer(verdict, 0, &ok_shutdown);
-		return bsd_answer(verdict, ENOTCONN, &shutdown_idle);
+		return bsd_answer(verdict, 0, &ok_shutdown);
 	case idle_shutdown_enotconn:
 		return bsd_answer(verdict, ENOTCONN, &shutdown_idle);
 	case idle_shutdown_ends:
@@ -451,6 +514,8 @@ static bool before_dead(const struct question *question, struct verdict *verdict
 	bool named = !bsd_is(profile, trait_refused_socket, refused_socket_nameless);
 
 	switch (question->call) {
+	case CALL_BIND:
+		return before_bind(question, verdict, NULL, NULL);
 	case CALL_CONNECT:
 		return bsd_answer(verdict, bsd_is(profile, trait_refused_socket, refused_socket_named_refused) ? ECONNREFUSED : EINVAL, &socket_gone);
 	case CALL_NAME:
@@ -458,10 +523,13 @@ static bool before_dead(const struct question *question, struct verdict *verdict
 	case CALL_PEER:
 		return bsd_answer(verdict, ENOTCONN, &socket_gone);
 	case CALL_SHUTDOWN:
+		if (bsd_is(profile, trait_idle_shutdown, idle_shutdown_nothing))
+			return bsd_answer(verdict, 0, &ok_shutdown);
 		return bsd_answer(verdict, named ? ENOTCONN : EINVAL, &socket_gone);
 	case CALL_SEND:
 		return bsd_answer(verdict, EPIPE, &socket_gone);
 	case CALL_RECEIVE:
+		return bsd_answer(verdict, 0, &socket_gone);
 	case CALL_DUP:
 		return false;
 	default:
@@ -526,6 +594,7 @@ void bsd_event(const struct question *question, enum event event, struct verdict
 	switch (event) {
 	case EVENT_UNLISTENED:
 		if (bsd_is(profile, trait_unlistened, unlistened_silent)) {
+			verdict->flags = VERDICT_GOES_ON;
 			bsd_answer(verdict, ETIMEDOUT, &connect_silent);
 			break;
 		}
@@ -535,6 +604,7 @@ void bsd_event(const struct question *question, enum event event, struct verdict
 		bsd_answer(verdict, ECONNREFUSED, &connect_refused);
 		break;
 	case EVENT_FULL:
+		verdict->flags = VERDICT_GOES_ON;
 		bsd_answer(verdict, ETIMEDOUT, &connect_full);
 		break;
 	case EVENT_TUPLE_TAKEN:
@@ -548,6 +618,8 @@ void bsd_event(const struct question *question, enum event event, struct verdict
 		no_port_left(profile, verdict);
 		break;
 	case EVENT_SELF:
+		if (bsd_is(profile, trait_bind_order, bind_order_xnu) && question->domain == AF_INET)
+			bsd_answer(verdict, EINVAL, &connect_self);
 		break;
 	}
 }

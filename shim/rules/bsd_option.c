@@ -16,6 +16,8 @@ static const struct rule option_bound = { "option/bound", "IPV6_V6ONLY cannot ch
 	FOR_PEOPLE("netinet6/ip6_output.c ip6_ctloutput()") };
 static const struct rule option_fixed = { "option/fixed", "IPv6 sockets are for IPv6 alone", NULL,
 	FOR_PEOPLE("netinet6/ip6_output.c ip6_ctloutput(), OpenBSD 2025, DragonFly 5.9") };
+static const struct rule option_shut = { "option/shut-down", "the socket was shut down in both directions, or has ended", "it were set before",
+	FOR_PEOPLE("kern/uipc_socket.c sosetoptlock(), xnu-7195.141.2") };
 static const struct rule ok_option = { "ok/option", "nothing is to be checked", NULL, FOR_PEOPLE("kern/uipc_socket.c sosetopt(), sogetopt()") };
 
 struct known {
@@ -96,6 +98,11 @@ void bsd_option(const struct option_question *question, struct option_answer *re
 		return;
 	}
 	result->passes = false;
+	if (question->call == CALL_SETSOCKOPT && bsd_is(question->profile, trait_bind_order, bind_order_xnu) &&
+	    (question->state == STATE_DEAD || (IS_ALONE(question) && question->shut))) {
+		refuse(result, EINVAL, &option_shut);
+		return;
+	}
 	if (question->call == CALL_GETSOCKOPT)
 		get(question, known, result);
 	else

@@ -102,6 +102,8 @@ struct rule {
 #define VERDICT_UNLISTENS 0x20u /* shutdown: the listener is a bound socket again */
 /* getsockname() shows the address all the same: of a refused bind (with port 0), or beside VERDICT_UNBINDS. */
 #define VERDICT_NAMES 0x40u
+#define VERDICT_GOES_ON 0x100u  /* connect: nobody has answered, and the socket waits on: it is as connected as any, but to nobody */
+#define VERDICT_INTERRUPTS 0x200u /* shutdown: the listener's next accept() is ECONNABORTED */
 
 struct verdict {
 	int error;               /* 0, or the errno the program sees */
@@ -199,6 +201,7 @@ struct question {
 	int argument;           /* listen: backlog; shutdown: how; socket: type */
 	uint32_t uid;           /* effective, of the caller; may be 0 where the port is 1024 or more */
 	bool alone;             /* no host behind the rules (fakebind play): they must give every answer */
+	bool waits;             /* alone: STATE_CONNECTED by VERDICT_GOES_ON */
 	bool loopback_alias;    /* 127.0.0.2 and its like were added to the loopback interface */
 	uint32_t ifindex;       /* alone only: device the socket is bound to, 0: none */
 	const struct holder *self; /* the socket as it is bound already, or NULL; but for bind() alone only */
@@ -213,6 +216,7 @@ struct option_question {
 	const void *value; /* set: readable for length bytes; else NULL */
 	uint32_t length;   /* set: optlen; get: room in the program's buffer */
 	bool alone;        /* as in struct question */
+	bool shut;         /* alone: nothing can be sent or received any more */
 };
 
 struct option_answer {
@@ -288,6 +292,8 @@ enum event {
 #define ENDS_AS_LINUX 0x40u
 /* The address that a socket of that protocol was bound to, whatever connect() has made of it. */
 #define ASKS_BOUND(protocol) (0x10u << (protocol))
+/* Alone: a SYN goes to the best match even if that does not listen. */
+#define ASKS_DEAF 0x80u
 
 struct family {
 	const char *name;
@@ -342,7 +348,7 @@ struct family {
  *   SHUTDOWN argument is how.  Not connected, or a listener (VERDICT_UNLISTENS, _UNBINDS, _KILLS).  Go on: the
  *            connection's end is sent.
  *   NAME, PEER, SEND, RECEIVE  where it is not what the machine does: the address; ENOTCONN; EPIPE, EDESTADDRREQ
- *            or the data; ENOTCONN or the data.
+ *            or the data; ENOTCONN or the data (final without an error: what there is, and then its end).
  *   DUP, SETEUID  where there is no such call.
  *   A socket of STATE_DEAD gets here too: all its answers are the family's.
  *   VERDICT_UNBINDS, if the call goes on and fails, takes the address away.

@@ -379,7 +379,7 @@ struct given {
 	uint32_t options, uid, length;
 	const char *address;
 	uint16_t port;
-	bool host, alias;
+	bool host, alias, waits;
 	int how;
 };
 
@@ -393,6 +393,7 @@ static struct verdict ask(unsigned system, enum call call, const struct given *g
 		.call = call, .profile = system_of(system), .domain = given->domain, .protocol = given->protocol, .state = given->state,
 		.options = given->options, .address = (const uint8_t *)&copy, .length = given->length ? given->length : exact,
 		.argument = given->how, .uid = given->uid, .alone = !given->host, .loopback_alias = given->alias,
+		.waits = given->waits,
 	};
 	struct verdict verdict = { .error = 0 };
 	bool final;
@@ -412,6 +413,25 @@ static struct verdict ask(unsigned system, enum call call, const struct given *g
 #define UDP6 .domain = AF_INET6, .protocol = PROTOCOL_UDP
 #define NOFAMILY EAFNOSUPPORT
 #define FOREIGN EADDRNOTAVAIL
+
+/* tcp_usr_bind(): what was ended is found out before the address is read, or after. */
+Test(bsd, bind_of_what_has_ended)
+{
+	static const struct { struct given given; int error[SYSTEMS]; } cases[] = {
+		{ { TCP4, .address = "127.0.0.1", .port = 8080, .state = STATE_DEAD },
+		  { EINVAL, EINVAL, EINVAL, EINVAL, EINVAL, EINVAL, EINVAL, EINVAL, EINVAL, EINVAL, EINVAL } },
+		{ { TCP4, .address = "224.0.0.251", .port = 8080, .state = STATE_DEAD },
+		  { EINVAL, NOFAMILY, NOFAMILY, NOFAMILY, NOFAMILY, EINVAL, EINVAL, EINVAL, EINVAL, EINVAL, EINVAL } },
+		{ { TCP4, .address = "::1", .port = 8080, .state = STATE_DEAD },
+		  { EINVAL, EINVAL, EINVAL, NOFAMILY, NOFAMILY, EINVAL, NOFAMILY, NOFAMILY, EINVAL, EINVAL, EINVAL } },
+	};
+	for (size_t i = 0; i < sizeof cases / sizeof *cases; i++)
+		for (unsigned system = 0; system < SYSTEMS; system++) {
+			struct sockaddr_storage to;
+
+			cr_expect_eq(ask(system, CALL_BIND, &cases[i].given, &to).error, cases[i].error[system], "case %zu, %s", i, systems[system]);
+		}
+}
 
 /* The order of the tests, and their errno (netinet/in_pcb.c, tcp_usrreq.c, udp_usrreq.c; the errors that FreeBSD
  * 13.0, NetBSD 7.99.34 and xnu-7195.141.2 gave are those of the recorded answers). */
@@ -482,6 +502,12 @@ Test(bsd, bind_errors_ipv6)
 		  { 0, NOFAMILY, NOFAMILY, NOFAMILY, NOFAMILY, NOFAMILY, NOFAMILY, NOFAMILY, NOFAMILY, NOFAMILY, NOFAMILY } },
 		{ { TCP6, .address = "::ffff:127.0.0.1", .port = 8080, .options = V6 },
 		  { 0, FOREIGN, FOREIGN, FOREIGN, FOREIGN, FOREIGN, EINVAL, EINVAL, FOREIGN, FOREIGN, FOREIGN } },
+		{ { TCP6, .address = "::ffff:224.0.0.5", .port = 8080 },
+		  { 0, NOFAMILY, NOFAMILY, NOFAMILY, NOFAMILY, 0, 0, 0, 0, 0, 0 } },
+		{ { TCP6, .address = "::ffff:224.0.0.5", .port = 8080, .options = V6 },
+		  { 0, FOREIGN, FOREIGN, FOREIGN, FOREIGN, FOREIGN, EINVAL, EINVAL, FOREIGN, FOREIGN, FOREIGN } },
+		{ { TCP6, .address = "ff02::1", .port = 8080, .options = V6 },
+		  { 0, NOFAMILY, NOFAMILY, NOFAMILY, NOFAMILY, NOFAMILY, 0, 0, 0, NOFAMILY, NOFAMILY } },
 		{ { TCP6, .address = "::", .port = 83, .uid = 1000, .options = V6 },
 		  { 0, EACCES, EACCES, EACCES, EACCES, EACCES, EACCES, EACCES, 0, 0, 0 } },
 		{ { TCP6, .address = "::1", .port = 84, .uid = 1000, .options = V6 },
@@ -552,9 +578,26 @@ Test(bsd, calls_in_a_wrong_state)
 		{ CALL_CONNECT, { TCP4, .address = "127.0.0.1" },
 		  { FOREIGN, FOREIGN, FOREIGN, FOREIGN, FOREIGN, FOREIGN, FOREIGN, FOREIGN, FOREIGN, FOREIGN, FOREIGN } },
 		{ CALL_CONNECT, { TCP4, .address = "0.0.0.0", .port = 80 }, { [FREEBSD15] = ENETUNREACH, [OPENBSD] = EINVAL } },
+		{ CALL_CONNECT, { TCP4, .address = "224.0.0.5", .port = 80 },
+		  { ENETUNREACH, NOFAMILY, NOFAMILY, NOFAMILY, NOFAMILY, NOFAMILY, FOREIGN, FOREIGN, EINVAL, NOFAMILY, NOFAMILY } },
+		{ CALL_CONNECT, { TCP4, .address = "203.0.113.7", .port = 80 },
+		  { ENETUNREACH, ENETUNREACH, ENETUNREACH, ENETUNREACH, ENETUNREACH, ENETUNREACH, FOREIGN, FOREIGN, FOREIGN, ENETUNREACH, ENETUNREACH } },
+		{ CALL_CONNECT, { TCP6, .address = "::ffff:127.0.0.1", .port = 80, .options = V6 },
+		  { EINVAL, EINVAL, EINVAL, EINVAL, EINVAL, FOREIGN, EINVAL, EINVAL, FOREIGN, EINVAL, EINVAL } },
 		{ CALL_NAME, { TCP4, .address = "0.0.0.0", .state = STATE_DEAD },
 		  { EINVAL, 0, 0, 0, 0, EINVAL, EINVAL, EINVAL, EINVAL, 0, 0 } },
-		{ CALL_SHUTDOWN, { TCP4, .address = "0.0.0.0", .state = STATE_LISTENING }, { [MACOS11] = ENOTCONN, [MACOS15] = ENOTCONN } },
+		{ CALL_SHUTDOWN, { TCP4, .address = "0.0.0.0", .state = STATE_LISTENING },
+		  { [FREEBSD14] = ENOTCONN, [FREEBSD15] = ENOTCONN, [MACOS11] = ENOTCONN, [MACOS15] = ENOTCONN } },
+		{ CALL_SHUTDOWN, { TCP4, .address = "0.0.0.0", .state = STATE_DEAD },
+		  { EINVAL, ENOTCONN, 0, ENOTCONN, ENOTCONN, EINVAL, EINVAL, EINVAL, EINVAL, ENOTCONN, ENOTCONN } },
+		{ CALL_CONNECT, { TCP4, .address = "127.0.0.1", .port = 80, .state = STATE_CONNECTED, .waits = true },
+		  { EALREADY, EALREADY, EALREADY, EALREADY, EALREADY, EALREADY, EALREADY, EALREADY, EALREADY, EALREADY, EALREADY } },
+		{ CALL_CONNECT, { TCP4, .address = "::1", .port = 80 },
+		  { EINVAL, EINVAL, EINVAL, NOFAMILY, NOFAMILY, EINVAL, NOFAMILY, NOFAMILY, NOFAMILY, NOFAMILY, NOFAMILY } },
+		{ CALL_CONNECT, { UDP4, .address = "::1", .port = 80 },
+		  { EINVAL, EINVAL, EINVAL, NOFAMILY, NOFAMILY, EINVAL, NOFAMILY, NOFAMILY, NOFAMILY, EINVAL, EINVAL } },
+		{ CALL_CONNECT, { TCP4, .address = "::1", .port = 80, .length = 16 },
+		  { NOFAMILY, NOFAMILY, NOFAMILY, NOFAMILY, NOFAMILY, NOFAMILY, NOFAMILY, NOFAMILY, NOFAMILY, NOFAMILY, NOFAMILY } },
 		{ CALL_ACCEPT, { UDP4, .address = "0.0.0.0", .state = STATE_BOUND },
 		  { EINVAL, EINVAL, EINVAL, EINVAL, EINVAL, EINVAL, EOPNOTSUPP, EOPNOTSUPP, EINVAL, EOPNOTSUPP, EOPNOTSUPP } },
 	};
@@ -569,21 +612,22 @@ Test(bsd, calls_in_a_wrong_state)
 /* soshutdown(), tcp_usrclosed(): measured on FreeBSD 13.0, NetBSD 7.99.34 and macOS 11, read for the others. */
 Test(bsd, shutdown_of_a_listener)
 {
-	static const char ends[SYSTEMS + 1] = "X....XXXX..";
+	static const char ends[SYSTEMS + 1] = "XX...XXXX..";
 	struct given given = { TCP4, .address = "0.0.0.0", .state = STATE_LISTENING };
 	struct sockaddr_storage to;
 
 	for (unsigned system = 0; system < SYSTEMS; system++) {
-		bool freebsd = system >= FREEBSD9 && system <= FREEBSD15;
-		bool macos = system == MACOS11 || system == MACOS15;
+		bool freebsd = system >= FREEBSD13 && system <= FREEBSD15;
+		bool says = system == FREEBSD14 || system == FREEBSD15 || system == MACOS11 || system == MACOS15;
+		uint32_t interrupts = freebsd ? VERDICT_INTERRUPTS : 0;
 
 		given.state = STATE_LISTENING;
 		given.how = SHUT_RDWR;
-		cr_expect_eq(ask(system, CALL_SHUTDOWN, &given, &to).flags, ends[system] == 'X' ? VERDICT_KILLS : 0, "%s", systems[system]);
+		cr_expect_eq(ask(system, CALL_SHUTDOWN, &given, &to).flags, ends[system] == 'X' ? VERDICT_KILLS : interrupts, "%s", systems[system]);
 		given.how = SHUT_RD;
-		cr_expect_eq(ask(system, CALL_SHUTDOWN, &given, &to).flags, 0, "%s", systems[system]);
+		cr_expect_eq(ask(system, CALL_SHUTDOWN, &given, &to).flags, interrupts, "%s", systems[system]);
 		given.state = STATE_BOUND;
-		cr_expect_eq(ask(system, CALL_SHUTDOWN, &given, &to).error, freebsd || macos ? ENOTCONN : 0, "%s", systems[system]);
+		cr_expect_eq(ask(system, CALL_SHUTDOWN, &given, &to).error, says ? ENOTCONN : 0, "%s", systems[system]);
 	}
 }
 
@@ -629,7 +673,8 @@ Test(bsd, connect_events)
 		cr_expect_eq(happens(system, EVENT_REFUSED).flags, VERDICT_KILLS);
 		cr_expect_eq(happens(system, EVENT_TUPLE_TAKEN).error, EADDRINUSE);
 		cr_expect_eq(unlistened.error, answers ? ECONNREFUSED : ETIMEDOUT, "%s", systems[system]);
-		cr_expect_eq(unlistened.flags, answers ? VERDICT_KILLS : 0, "%s", systems[system]);
+		cr_expect_eq(unlistened.flags, answers ? VERDICT_KILLS : VERDICT_GOES_ON, "%s", systems[system]);
+		cr_expect_eq(happens(system, EVENT_SELF).error, system == MACOS11 || system == MACOS15 ? EINVAL : 0, "%s", systems[system]);
 	}
 }
 
@@ -717,6 +762,17 @@ Test(bsd, option_values)
 	cr_expect_eq(option(DRAGONFLY, CALL_GETSOCKOPT, 0, SOL_SOCKET, FAKEBIND_SO_REUSEPORT_LB, 0, STATE_UNBOUND).error, ENOPROTOOPT);
 }
 
+/* sosetoptlock(), xnu-7195.141.2 */
+Test(bsd, options_of_what_has_ended)
+{
+	for (unsigned system = 0; system < SYSTEMS; system++) {
+		bool macos = system == MACOS11 || system == MACOS15;
+
+		cr_expect_eq(option(system, CALL_SETSOCKOPT, 0, SOL_SOCKET, SO_REUSEADDR, 1, STATE_DEAD).error, macos ? EINVAL : 0, "%s", systems[system]);
+		cr_expect_eq(option(system, CALL_GETSOCKOPT, 0, SOL_SOCKET, SO_REUSEADDR, 0, STATE_DEAD).error, 0, "%s", systems[system]);
+	}
+}
+
 Test(bsd, v6only)
 {
 	for (unsigned system = 1; system < SYSTEMS; system++) {
@@ -788,7 +844,7 @@ Test(bsd, automatic_ports)
 
 	for (unsigned system = 0; system < SYSTEMS; system++) {
 		bool unused = system == NETBSD7 || system == NETBSD10 || system == MACOS11 || system == MACOS15;
-		bool peer = system == FREEBSD14 || system == FREEBSD15 || system == DRAGONFLY || system == OPENBSD;
+		bool peer = system == FREEBSD13 || system == FREEBSD14 || system == FREEBSD15 || system == DRAGONFLY || system == OPENBSD;
 		struct port port = port_on(system);
 
 		port.automatic = true;

@@ -431,6 +431,143 @@ Test(world, a_refused_connect_can_end_a_socket)
 	cr_expect(eq(uint, holders(), 0u));
 	cr_expect(eq(int, do_bind(c, "127.0.0.1", PORT), EINVAL));
 	cr_expect(eq(int, result(world_listen(world, c, 1)), EINVAL));
+	cr_expect(eq(long, world_recv(world, c, &(char){ 0 }, 1), 0));
+}
+
+/* in_pcblookup_hash(): of two wildcards the last bound, or the eldest; and it need not listen. */
+Test(world, a_wildcard_receives_first_or_last)
+{
+	static const struct { const char *system; bool eldest; } cases[] = {
+		{ "freebsd-9", true }, { "freebsd-13", true }, { "freebsd-14", false }, { "netbsd-7", false }, { "macos-11", true },
+	};
+	for (size_t i = 0; i < sizeof cases / sizeof *cases; i++) {
+		int a, b;
+
+		boot(cases[i].system);
+		a = tcp(), b = tcp();
+		set(a, SO_REUSEPORT);
+		set(b, SO_REUSEPORT);
+		do_bind(a, "0.0.0.0", PORT);
+		do_bind(b, "0.0.0.0", PORT);
+		world_listen(world, a, 5);
+		world_listen(world, b, 5);
+		client();
+		cr_expect(ge(int, world_accept(world, cases[i].eldest ? a : b), 0));
+		cr_expect(eq(int, result(world_accept(world, cases[i].eldest ? b : a)), EAGAIN));
+	}
+}
+
+Test(world, an_ipv4_wildcard_is_before_a_mapped_one)
+{
+	struct sockaddr_in6 any = { .sin6_family = AF_INET6, .sin6_port = htons(PORT) };
+	int a, b, off = 0;
+
+	boot("freebsd-14");
+	inet_pton(AF_INET6, "::ffff:0.0.0.0", &any.sin6_addr);
+	a = tcp(), b = world_socket(world, AF_INET6, SOCK_STREAM);
+	world_setsockopt(world, b, IPPROTO_IPV6, IPV6_V6ONLY, &off, sizeof off);
+	set(a, SO_REUSEPORT);
+	set(b, SO_REUSEPORT);
+	do_bind(a, "0.0.0.0", PORT);
+	cr_expect(eq(int, result(world_bind(world, b, (struct sockaddr *)&any, sizeof any)), 0));
+	world_listen(world, a, 5);
+	world_listen(world, b, 5);
+	client();
+	cr_expect(ge(int, world_accept(world, a), 0));
+}
+
+Test(world, a_socket_that_does_not_listen_is_in_front)
+{
+	static const struct { const char *system; int error; } cases[] = {
+		{ "freebsd-13", ECONNREFUSED }, { "netbsd-7", ETIMEDOUT }, { "macos-11", ETIMEDOUT }, { "dragonfly", 0 }, { "linux-6.18", 0 },
+	};
+	for (size_t i = 0; i < sizeof cases / sizeof *cases; i++) {
+		int a, b;
+
+		boot(cases[i].system);
+		a = tcp(), b = tcp();
+		set(a, SO_REUSEADDR);
+		set(b, SO_REUSEADDR);
+		do_bind(b, "127.0.0.1", PORT);
+		do_bind(a, "0.0.0.0", PORT);
+		world_listen(world, a, 5);
+		cr_expect(eq(int, do_connect(tcp(), "127.0.0.1", PORT), cases[i].error));
+	}
+}
+
+/* An unanswered SYN leaves the socket with both its ends: who has a reuse option does not meet it. */
+Test(world, an_unanswered_connect_goes_on)
+{
+	int server, c, d;
+
+	boot("netbsd-7");
+	server = tcp(), c = tcp(), d = tcp();
+	do_bind(server, "127.0.0.1", PORT);
+	do_bind(c, "127.0.0.1", PORT + 1);
+	cr_expect(eq(int, do_connect(c, "127.0.0.1", PORT), ETIMEDOUT));
+	cr_expect(eq(int, do_connect(c, "127.0.0.1", PORT), EALREADY));
+	cr_expect(eq(int, result(world_listen(world, c, 1)), EINVAL));
+	cr_expect(eq(int, do_bind(d, "127.0.0.1", PORT + 1), EADDRINUSE));
+	set(d, SO_REUSEADDR);
+	cr_expect(eq(int, do_bind(d, "127.0.0.1", PORT + 1), 0));
+	cr_expect(eq(int, result(world_shutdown(world, c, SHUT_WR)), 0));
+	cr_expect(eq(int, do_bind(c, "127.0.0.1", PORT + 2), EINVAL));
+	cr_expect(eq(uint, holders(), 2u));
+}
+
+/* tcp_connect() binds before it looks where to. */
+Test(world, a_connect_to_nowhere_can_bind)
+{
+	static const struct { const char *system; int error; } cases[] = {
+		{ "4.4bsd", EINVAL }, { "freebsd-9", EINVAL }, { "freebsd-13", 0 }, { "netbsd-7", EINVAL }, { "openbsd", 0 }, { "macos-11", EINVAL },
+	};
+	for (size_t i = 0; i < sizeof cases / sizeof *cases; i++) {
+		int c;
+
+		boot(cases[i].system);
+		c = tcp();
+		cr_expect(eq(int, do_connect(c, "127.0.0.1", 0), EADDRNOTAVAIL));
+		cr_expect(eq(int, do_bind(c, "127.0.0.1", PORT), cases[i].error));
+	}
+}
+
+/* in6_pcbconnect(), NetBSD: EINVAL, and tcp_connect() had bound it before. */
+Test(world, the_stacks_do_not_mix_in_a_connect)
+{
+	struct sockaddr_in6 own = { .sin6_family = AF_INET6, .sin6_port = htons(PORT + 1), .sin6_addr = IN6ADDR_LOOPBACK_INIT };
+	struct sockaddr_in6 mapped = { .sin6_family = AF_INET6, .sin6_port = htons(PORT) };
+	static const struct { const char *system; int error, then; } cases[] = {
+		{ "netbsd-7", EINVAL, EINVAL }, { "freebsd-13", EAFNOSUPPORT, 0 }, { "macos-11", EAFNOSUPPORT, 0 },
+	};
+
+	inet_pton(AF_INET6, "::ffff:127.0.0.1", &mapped.sin6_addr);
+	for (size_t i = 0; i < sizeof cases / sizeof *cases; i++) {
+		int c, only, on = 1, off = 0;
+
+		boot(cases[i].system);
+		c = world_socket(world, AF_INET6, SOCK_STREAM);
+		only = world_socket(world, AF_INET6, SOCK_STREAM);
+		world_setsockopt(world, c, IPPROTO_IPV6, IPV6_V6ONLY, &off, sizeof off);
+		world_setsockopt(world, only, IPPROTO_IPV6, IPV6_V6ONLY, &on, sizeof on);
+		world_bind(world, c, (struct sockaddr *)&own, sizeof own);
+		cr_expect(eq(int, result(world_connect(world, c, (struct sockaddr *)&mapped, sizeof mapped)), cases[i].error));
+		cr_expect(eq(int, result(world_connect(world, only, (struct sockaddr *)&mapped, sizeof mapped)), EINVAL));
+		own.sin6_port = htons(PORT + 2);
+		cr_expect(eq(int, result(world_bind(world, only, (struct sockaddr *)&own, sizeof own)), cases[i].then));
+		own.sin6_port = htons(PORT + 1);
+	}
+}
+
+Test(world, a_listener_that_was_shut_down_says_so_once)
+{
+	int l;
+
+	boot("freebsd-13");
+	l = listener("127.0.0.1");
+	world_shutdown(world, l, SHUT_RDWR);
+	client();
+	cr_expect(eq(int, result(world_accept(world, l)), ECONNABORTED));
+	cr_expect(ge(int, world_accept(world, l), 0));
 }
 
 Test(world, an_address_can_stay_for_ever)
