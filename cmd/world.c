@@ -48,9 +48,9 @@ struct node {
 	struct group *groups;
 	bool fin_sent, fin_received, closed_first, read_shut;
 	bool deaf, mute;       /* shut down without a connection */
+	bool turns_away;       /* a listener that was shut down */
 	bool throws_away;      /* SO_LINGER, 0 seconds */
 	bool is_over;          /* connected to nobody */
-	bool waits;            /* its SYN was not answered */
 	int error;             /* SO_ERROR */
 	uint64_t expires;      /* 0: never */
 };
@@ -88,6 +88,14 @@ static int fail(int error)
 {
 	errno = error;
 	return -1;
+}
+
+static int take_error(struct node *node)
+{
+	int error = node->error;
+
+	node->error = 0;
+	return fail(error);
 }
 
 /* ---- buckets ---- */
@@ -243,7 +251,7 @@ static struct question question_of(const struct world *world, const struct node 
 	return (struct question){
 		.call = call, .profile = world->profile, .domain = node->holder.domain, .protocol = node->holder.protocol,
 		.state = state_for(node, call), .options = node->holder.options, .uid = world->uid,
-		.alone = true, .waits = node->waits, .loopback_alias = world->loopback_alias, .ifindex = node->holder.ifindex,
+		.alone = true, .loopback_alias = world->loopback_alias, .ifindex = node->holder.ifindex,
 		.self = node->bucket_link ? &node->holder : NULL,
 	};
 }
@@ -838,6 +846,18 @@ static void begin_to_listen(const struct world *world, struct node *node)
 	link_node(node, node->bucket, last);
 }
 
+/* Without a port, where others may listen as well. */
+static bool listen_nowhere(struct world *world, struct node *node)
+{
+	struct holder claim = node->holder;
+
+	forget_name(&claim);
+	if (!judge(world, node, CALL_LISTEN, &claim, false))
+		return false;
+	hold(world, node, &claim);
+	return true;
+}
+
 int world_listen(struct world *world, int fd, int backlog)
 {
 	struct node *node = find(world, fd);
@@ -850,8 +870,11 @@ int world_listen(struct world *world, int fd, int backlog)
 	if (before_plain(world, &question)) {
 		if (world->verdict.error)
 			return refuse_listen(world, node);
+		node->turns_away = false;
 		if (!(world->verdict.flags & VERDICT_LISTENS))
 			return 0;
+		if (node->holder.state == STATE_UNBOUND && !listen_nowhere(world, node))
+			return refuse_listen(world, node);
 	} else if ((node->holder.state == STATE_UNBOUND && !bind_any(world, node, CALL_LISTEN)) ||
 		   !judge(world, node, CALL_LISTEN, &node->holder, false)) {
 		return refuse_listen(world, node);
@@ -940,8 +963,12 @@ static bool tuple_event(struct world *world, struct node *node, const struct hol
 	struct end from = end_of(claim->domain, claim->address, claim->port);
 	struct node *twin = find_connection(world, claim->protocol, &from, to);
 
-	if (!twin || twin == node)
+	if (!twin)
 		return true;
+	if (twin == node && (claim->protocol == PROTOCOL_TCP || event(world, node, CALL_CONNECT, EVENT_AGAIN)))
+		return true;
+	if (twin == node)
+		return let_go(node), false;
 	if (twin->holder.state == STATE_CONNECTED)
 		return event(world, node, CALL_CONNECT, EVENT_TUPLE_TAKEN);
 	if (!event(world, node, CALL_CONNECT, EVENT_TUPLE_REMNANT))
@@ -998,7 +1025,7 @@ static bool arrive(struct world *world, struct node *client, const struct end *t
 		join(client, client);
 		return true;
 	}
-	if (!receiver)
+	if (!receiver || receiver->turns_away)
 		return event(world, client, CALL_CONNECT, find_receiver(world, PROTOCOL_TCP, STATE_BOUND, to) ? EVENT_UNLISTENED : EVENT_REFUSED);
 	if (receiver->holder.state != STATE_LISTENING)
 		return event(world, client, CALL_CONNECT, EVENT_UNLISTENED);
@@ -1036,12 +1063,24 @@ static int refuse_connect(struct world *world, struct node *node, uint32_t flags
 }
 
 /* Nobody has answered: the socket has its two ends, and whoever called it gives up. */
-static int wait_on(struct world *world, struct node *node, const struct end *to)
+static int keep_trying(struct world *world, struct node *node, const struct end *to)
 {
 	node->remote = *to;
 	node->holder.state = STATE_CONNECTED;
-	node->waits = true;
+	node->holder.options |= OPTION_TRIES;
 	return fail(world->verdict.error);
+}
+
+/* The address that connect() wrote goes again, but where the system leaves it; was: the socket before. */
+static void not_connected(struct world *world, struct node *node, struct holder *was)
+{
+	uint32_t flags = world->verdict.flags;
+
+	if (!(flags & VERDICT_KILLS && flags & VERDICT_NAMES))
+		memcpy(node->holder.address, was->address, sizeof was->address);
+	was->state = STATE_DEAD;
+	if (was->port && flags & VERDICT_KILLS)
+		leave_anchor(world, node->bucket, was);
 }
 
 static int connect_to(struct world *world, struct node *node, const struct end *to, uint32_t flags)
@@ -1049,23 +1088,27 @@ static int connect_to(struct world *world, struct node *node, const struct end *
 	struct holder claim = node->holder, was = node->holder;
 	bool ipv6 = claim.domain == AF_INET6 && claim.state == STATE_BOUND && !address_is_any(&claim);
 
-	if (ipv6 && is_mapped(claim.address) != is_mapped(to->address))
+	if (ipv6 && !(flags & (VERDICT_TRIES | VERDICT_CROSSES)) && is_mapped(claim.address) != is_mapped(to->address))
 		return fail(EAFNOSUPPORT);
 	if (!find_source(world, node, to, &claim))
-		return refuse_connect(world, node, flags);
+		return refuse_connect(world, node, flags & ~VERDICT_TRIES);
 	claim.state = STATE_BOUND;
-	if (node->bucket_link)
+	if (node->bucket_link) {
 		memcpy(node->holder.address, claim.address, sizeof claim.address);
-	else
+	} else {
 		hold(world, node, &claim);
+		if (claim.protocol == PROTOCOL_UDP)
+			memset(node->bound, 0, sizeof node->bound);
+	}
 	node->holder.state = STATE_BOUND;
 	if (claim.protocol == PROTOCOL_UDP) {
 		node->remote = *to;
 		node->holder.state = STATE_CONNECTED;
-	} else if (!arrive(world, node, to)) {
-		if (world->verdict.flags & VERDICT_GOES_ON)
-			return wait_on(world, node, to);
-		memcpy(node->holder.address, was.address, sizeof was.address);
+	} else if (flags & VERDICT_TRIES ? !event(world, node, CALL_CONNECT, EVENT_FULL) : !arrive(world, node, to)) {
+		if (world->verdict.flags & VERDICT_TRIES)
+			return keep_trying(world, node, to);
+		node->remote = *to;
+		not_connected(world, node, &was);
 		node->deaf = node->mute = false;
 		return refuse_connect(world, node, flags);
 	}
@@ -1091,23 +1134,18 @@ int world_connect(struct world *world, int fd, const struct sockaddr *given, soc
 	question = question_of(world, node, CALL_CONNECT);
 	question.address = (const uint8_t *)&copy;
 	question.length = length;
+	question.self = &node->holder;
 	if (before(world, &question, &to, &to_length)) {
 		if (!world->verdict.error)
 			return 0;
+		if (world->verdict.error == ECONNABORTED && node->error) /* what aborted it is told first */
+			return take_error(node);
 		bind_all_the_same(world, node);
 		return refuse_connect(world, node, 0);
 	}
 	parse(node->holder.domain, to_length ? &to : &copy, to_length ? to_length : length, address, &port, &scope);
 	end = end_of(node->holder.domain, address, port);
-	return connect_to(world, node, &end, world->verdict.flags & (VERDICT_UNBINDS | VERDICT_KILLS));
-}
-
-static int take_error(struct node *node)
-{
-	int error = node->error;
-
-	node->error = 0;
-	return fail(error);
+	return connect_to(world, node, &end, world->verdict.flags & (VERDICT_UNBINDS | VERDICT_KILLS | VERDICT_TRIES | VERDICT_CROSSES));
 }
 
 int world_accept(struct world *world, int fd)
@@ -1125,7 +1163,7 @@ int world_accept(struct world *world, int fd)
 		return take_error(node);
 	child = node->queue;
 	if (!child)
-		return fail(EAGAIN);
+		return fail(node->turns_away ? EINVAL : EAGAIN);
 	take_from_queue(child);
 	child->holder.options &= ~OPTION_ORPHAN;
 	return open_descriptor(world, child);
@@ -1150,13 +1188,15 @@ int world_shutdown(struct world *world, int fd, int how)
 	question = question_of(world, node, CALL_SHUTDOWN);
 	question.argument = how;
 	final = before_plain(world, &question);
-	if (world->verdict.flags & (VERDICT_UNLISTENS | VERDICT_UNBINDS | VERDICT_KILLS))
+	if (world->verdict.flags & (VERDICT_UNLISTENS | VERDICT_UNBINDS | VERDICT_KILLS | VERDICT_DEAFENS))
 		reset_queue(world, node);
+	if (world->verdict.flags & VERDICT_DEAFENS)
+		node->turns_away = true;
 	if (world->verdict.flags & VERDICT_UNLISTENS)
 		node->holder.state = STATE_BOUND;
 	if (world->verdict.flags & VERDICT_INTERRUPTS)
 		node->error = ECONNABORTED;
-	if (!final && node->holder.state == STATE_CONNECTED && how != SHUT_RD)
+	if (!final && how != SHUT_RD && (node->holder.state == STATE_CONNECTED || node->holder.protocol == PROTOCOL_UDP))
 		stop_sending(world, node);
 	if (!final && how != SHUT_WR)
 		node->read_shut = true;
@@ -1170,6 +1210,14 @@ int world_shutdown(struct world *world, int fd, int how)
 
 /* ---- names and options ---- */
 
+/* What connect() writes into a UDP socket where it leaves the address alone is of the world's own making. */
+static const uint8_t *name_of(const struct world *world, const struct node *node)
+{
+	bool left_alone = world->profile->family->asks(world->profile) & ASKS_BOUND(PROTOCOL_UDP);
+
+	return left_alone && node->holder.protocol == PROTOCOL_UDP && node->bucket_link ? node->bound : node->holder.address;
+}
+
 int world_getsockname(struct world *world, int fd, struct sockaddr_storage *to)
 {
 	struct node *node = find(world, fd);
@@ -1180,7 +1228,7 @@ int world_getsockname(struct world *world, int fd, struct sockaddr_storage *to)
 	if (!node)
 		return -1;
 	question = question_of(world, node, CALL_NAME);
-	tell_address(node->holder.domain, node->holder.address, node->holder.port, &name);
+	tell_address(node->holder.domain, name_of(world, node), node->holder.port, &name);
 	question.address = (const uint8_t *)&name;
 	question.length = node->holder.domain == AF_INET ? sizeof(struct sockaddr_in) : sizeof(struct sockaddr_in6);
 	if (before(world, &question, &shown, &shown_length) && world->verdict.error)
@@ -1199,7 +1247,7 @@ int world_getpeername(struct world *world, int fd, struct sockaddr_storage *to)
 	question = question_of(world, node, CALL_PEER);
 	if (before_plain(world, &question) && world->verdict.error)
 		return fail(world->verdict.error);
-	if (node->holder.state != STATE_CONNECTED || node->is_over || node->waits || (node->closed_first && node->fin_received))
+	if (node->holder.state != STATE_CONNECTED || node->is_over || node->holder.options & OPTION_TRIES || (node->closed_first && node->fin_received))
 		return fail(ENOTCONN);
 	return tell_address(node->holder.domain, node->remote.address + (node->holder.domain == AF_INET ? 12 : 0), node->remote.port, to);
 }
@@ -1341,8 +1389,8 @@ static ssize_t send_stream(struct world *world, struct node *node, const void *t
 
 	if (node->error)
 		return take_error(node);
-	if (node->holder.state != STATE_CONNECTED || node->waits)
-		return fail(ENOTCONN);
+	if (node->holder.state != STATE_CONNECTED || node->holder.options & OPTION_TRIES)
+		return fail(node->holder.state == STATE_DEAD ? EPIPE : ENOTCONN);
 	if (node->fin_sent || node->mute || !other)
 		return fail(EPIPE);
 	if (other->references || other->listener)
@@ -1399,7 +1447,7 @@ static void send_to(struct world *world, struct node *node, const struct end *to
 		receiver = find_receiver(world, PROTOCOL_UDP, STATE_BOUND, to);
 	if (receiver)
 		deliver(receiver, text, length);
-	else if (node->holder.state == STATE_CONNECTED && same_end(to, &node->remote))
+	else if (node->holder.state == STATE_CONNECTED && same_end(to, &node->remote) && !event(world, node, CALL_SEND, EVENT_REFUSED))
 		node->error = ECONNREFUSED;
 }
 
@@ -1424,6 +1472,7 @@ ssize_t world_send(struct world *world, int fd, const void *text, size_t length,
 	uint32_t to_length, scope;
 	struct question question;
 	uint8_t address[16];
+	struct holder self;
 	uint16_t port;
 	struct end end;
 
@@ -1435,9 +1484,11 @@ ssize_t world_send(struct world *world, int fd, const void *text, size_t length,
 		question.address = (const uint8_t *)&copy;
 		question.length = given_length;
 	}
-	if (before(world, &question, &to, &to_length) && world->verdict.error) {
+	self = seen(world, node);
+	question.self = node->bucket_link ? &self : NULL;
+	if (before(world, &question, &to, &to_length)) {
 		bind_all_the_same(world, node);
-		return fail(world->verdict.error);
+		return world->verdict.error ? fail(world->verdict.error) : (ssize_t)length;
 	}
 	if (node->holder.protocol == PROTOCOL_TCP)
 		return send_stream(world, node, text, length);

@@ -32,8 +32,8 @@ void claim_apply(struct decision *d, uint32_t flags)
 		d->slot->flags |= SLOT_DEAD;
 }
 
-/* What the system makes of a connection that the host refuses. */
-static SELDOM void failed(struct decision *d)
+/* What the system makes of a connection that the host refuses; bound: the socket as it was, or NULL. */
+static SELDOM void failed(struct decision *d, struct holder *bound)
 {
 	struct question question = claim_question(d);
 	struct verdict verdict = { 0 };
@@ -44,6 +44,10 @@ static SELDOM void failed(struct decision *d)
 	if (session.profile->family->event)
 		session.profile->family->event(&question, errno == ECONNREFUSED ? EVENT_REFUSED : EVENT_TUPLE_TAKEN, &verdict);
 	uint32_t flags = d->verdict.flags | verdict.flags;
+	if (bound && flags & VERDICT_KILLS) {
+		bound->state = STATE_DEAD;
+		claim_anchor(bound, claim_bucket(bound->protocol, bound->port));
+	}
 	if (errno == ECONNREFUSED)
 		claim_apply(d, flags);
 	if (errno == ECONNREFUSED && question.protocol == PROTOCOL_TCP && question.state == STATE_UNBOUND &&
@@ -109,7 +113,7 @@ static int connect_host(struct decision *d, const struct sockaddr *address, sock
 	else if (result == 0 || errno == EINPROGRESS)
 		d->slot->flags |= SLOT_CONNECTED;
 	if (result < 0)
-		failed(d);
+		failed(d, known ? &before : NULL);
 	if (!known && session.remembers && d->slot->flags & SLOT_CONNECTED)
 		unseen_record(d->fd, d->slot, OPTION_CLIENT | OPTION_AUTOBOUND);
 	if (result == 0 && known)

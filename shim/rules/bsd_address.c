@@ -423,7 +423,7 @@ static bool before_connect(const struct question *question, struct verdict *verd
 	if (tcp && question->state == STATE_LISTENING)
 		return bsd_answer(verdict, EOPNOTSUPP, &connect_listening);
 	if (tcp && question->state == STATE_CONNECTED)
-		return bsd_answer(verdict, question->waits ? EALREADY : EISCONN, &connect_connected);
+		return bsd_answer(verdict, (question->options & OPTION_TRIES) ? EALREADY : EISCONN, &connect_connected);
 	if (!tcp && family_of(question) == AF_UNSPEC)
 		return false; /* disconnects */
 	if (connect_address(question, verdict, to, to_length))
@@ -449,7 +449,7 @@ static bool before_shutdown(const struct question *question, struct verdict *ver
 	const struct profile *profile = question->profile;
 	bool tcp = question->protocol == PROTOCOL_TCP;
 
-	if (question->waits && bsd_is(profile, trait_unlistened, unlistened_silent) && question->argument != SHUT_RD)
+	if (question->options & OPTION_TRIES && bsd_is(profile, trait_unlistened, unlistened_silent) && question->argument != SHUT_RD)
 		return end_socket(question, verdict);
 	if (question->state == STATE_CONNECTED)
 		return false;
@@ -594,7 +594,7 @@ void bsd_event(const struct question *question, enum event event, struct verdict
 	switch (event) {
 	case EVENT_UNLISTENED:
 		if (bsd_is(profile, trait_unlistened, unlistened_silent)) {
-			verdict->flags = VERDICT_GOES_ON;
+			verdict->flags = VERDICT_TRIES;
 			bsd_answer(verdict, ETIMEDOUT, &connect_silent);
 			break;
 		}
@@ -604,7 +604,7 @@ void bsd_event(const struct question *question, enum event event, struct verdict
 		bsd_answer(verdict, ECONNREFUSED, &connect_refused);
 		break;
 	case EVENT_FULL:
-		verdict->flags = VERDICT_GOES_ON;
+		verdict->flags = VERDICT_TRIES;
 		bsd_answer(verdict, ETIMEDOUT, &connect_full);
 		break;
 	case EVENT_TUPLE_TAKEN:
@@ -620,6 +620,8 @@ void bsd_event(const struct question *question, enum event event, struct verdict
 	case EVENT_SELF:
 		if (bsd_is(profile, trait_bind_order, bind_order_xnu) && question->domain == AF_INET)
 			bsd_answer(verdict, EINVAL, &connect_self);
+		break;
+	case EVENT_AGAIN:
 		break;
 	}
 }

@@ -256,6 +256,7 @@ void event_by_rules(const struct question *question, enum event event, const str
 		verdict->flags = rules->over;
 		break;
 	case EVENT_SELF:
+	case EVENT_AGAIN:
 		break;
 	}
 }

@@ -21,8 +21,9 @@
 #define NETSTACK "gVisor pkg/sentry/socket/netstack/netstack.go, 3c5eee17"
 #define MEASURED "runsc of December 2022"
 
-/* The family's own option: what is reserved is the wildcard, whatever address the connection gave the socket. */
+/* The family's own options: what is reserved is the wildcard, of both families, whatever address the connection gave the socket. */
 #define RESERVES_ANY 0x80000000u
+#define RESERVES_BOTH 0x40000000u
 
 static const struct rule no_common = {
 	"conflict/nothing-in-common", "the addresses overlap, and no option for sharing is set on both sockets",
@@ -86,8 +87,8 @@ static bool for_peer(const struct judgement *judgement)
 
 static bool reservations_overlap(const struct holder *claim, const struct holder *holder)
 {
-	return holders_same_family(claim, holder) &&
-		((holder->options & RESERVES_ANY) || holders_addresses_meet(claim, holder));
+	return (holder->options & RESERVES_BOTH || holders_same_family(claim, holder)) &&
+		(holder->options & RESERVES_ANY || holders_addresses_meet(claim, holder));
 }
 
 /* Is this holder one that the claim would stand beside under the very same address? */
@@ -193,10 +194,6 @@ static bool before_listen(const struct question *question, struct verdict *verdi
 
 static const struct rule connect_malformed = { "connect/malformed-address", "the address is not one of the socket's family, or not whole", NULL, FOR_PEOPLE(NETSTACK " Connect(), TransportEndpointInfo.AddrNetProtoLocked()") };
 static const struct rule connect_unreachable = { "connect/unreachable", "there is no route to it", NULL, FOR_PEOPLE(NETSTACK " Connect(), TransportEndpointInfo.AddrNetProtoLocked()") };
-static const struct connect_rules connect_rules = {
-	EINVAL, EINVAL, EINVAL, EHOSTUNREACH, &connect_listening, &connect_used, &connect_malformed, &connect_unreachable,
-};
-
 static bool before_connect(const struct question *, struct verdict *, struct sockaddr_storage *to, uint32_t *to_length);
 
 /* netstack.go checkFamily(), mapFamily(): a dual-stack socket takes an IPv4 address as it is. */
@@ -216,15 +213,93 @@ static bool map_address(const struct question *question, struct verdict *verdict
 	return final;
 }
 
+/* TransportEndpointInfo.AddrNetProtoLocked(): from an address of the one family there is no way to one of the other. */
+static bool address_unreachable(const struct question *question, const struct given *given, struct verdict *verdict)
+{
+	const struct holder *self = question->self;
+	bool to_ipv4 = given->family == AF_INET || given->mapped;
+
+	if (IS_ALONE(question) && self && !holder_is_wild(self) && holder_is_ipv4(self) != to_ipv4)
+		return verdict_final(verdict, given_is_any(question, given) ? EHOSTUNREACH : to_ipv4 ? ENETUNREACH : EINVAL, &connect_unreachable);
+	return given->mapped && question->options & OPTION_V6ONLY && verdict_final(verdict, EHOSTUNREACH, &connect_unreachable);
+}
+
+static bool state_refuses(const struct question *question, struct verdict *verdict)
+{
+	if (question->protocol == PROTOCOL_UDP)
+		return false;
+	switch (question->state) {
+	case STATE_LISTENING:
+		return verdict_final(verdict, EINVAL, &connect_listening);
+	case STATE_CONNECTED:
+		return verdict_final(verdict, EISCONN, &connect_used);
+	case STATE_DEAD:
+		return verdict_final(verdict, ECONNABORTED, &connect_aborted);
+	default:
+		return false;
+	}
+}
+
+/* Stack.FindRoute().  Where a datagram can go the host knows. */
+static bool no_route(const struct question *question, const struct given *given, struct verdict *verdict)
+{
+	bool foreign = given_locality(question, given) == LOCALITY_FOREIGN;
+
+	if (given_is_own(question, given) || (question->protocol == PROTOCOL_UDP && !IS_ALONE(question)))
+		return false;
+	return verdict_final(verdict, foreign ? EHOSTUNREACH : ENETUNREACH, &connect_unreachable);
+}
+
 static bool before_connect(const struct question *question, struct verdict *verdict, struct sockaddr_storage *to, uint32_t *to_length)
 {
 	struct given given = given_address(question);
 
-	if (question->state == STATE_DEAD)
-		return verdict_final(verdict, ECONNABORTED, &connect_aborted);
+	if (!question->address || given.family == AF_UNSPEC)
+		return false;
 	if (given.family == AF_INET && given.whole && question->domain == AF_INET6 && !(question->options & OPTION_V6ONLY))
 		return map_address(question, verdict, to, to_length);
-	return connect_by_rules(question, &connect_rules, verdict, to, to_length);
+	if (given.family != question->domain || !given.whole)
+		return verdict_final(verdict, EINVAL, &connect_malformed);
+	if (address_unreachable(question, &given, verdict) || state_refuses(question, verdict) || no_route(question, &given, verdict))
+		return true;
+	verdict->flags = VERDICT_CROSSES;
+	given_to_loopback(question, &given, to, to_length);
+	return false;
+}
+
+/* A listener refuses connections until it listens again; a UDP socket need only be bound. */
+static bool before_shutdown(const struct question *question, struct verdict *verdict)
+{
+	if (question->state == STATE_LISTENING) {
+		verdict->flags = question->argument == SHUT_WR ? 0 : VERDICT_DEAFENS;
+		return verdict_final(verdict, 0, &ok_shutdown);
+	}
+	if (question->protocol == PROTOCOL_UDP && question->state == STATE_BOUND)
+		return !IS_ALONE(question) && verdict_final(verdict, 0, &ok_shutdown);
+	return shutdown_refused(question, &shutdown_idle, verdict);
+}
+
+/* A port is taken before the route is looked for. */
+static bool before_send(const struct question *question, struct verdict *verdict)
+{
+	const struct given given = given_address(question);
+
+	if (question->protocol == PROTOCOL_TCP || !given.whole || given_locality(question, &given) != LOCALITY_FOREIGN)
+		return false;
+	verdict->flags = VERDICT_BINDS;
+	return verdict_final(verdict, EHOSTUNREACH, &connect_unreachable);
+}
+
+/* ::ffff:0.0.0.0 is kept as no address at all. */
+static bool before_name(const struct question *question, struct sockaddr_storage *to, uint32_t *to_length)
+{
+	const struct given given = given_address(question);
+
+	if (!given.mapped || !given_is_any(question, &given))
+		return false;
+	memcpy(to, question->address, *to_length = question->length);
+	memset((uint8_t *)to + 8, 0, 16);
+	return false;
 }
 
 static bool gvisor_before(const struct question *question, struct verdict *verdict, struct sockaddr_storage *to, uint32_t *to_length)
@@ -239,8 +314,11 @@ static bool gvisor_before(const struct question *question, struct verdict *verdi
 	case CALL_ACCEPT:
 		return accept_refused(question, &accept_not_listening, verdict);
 	case CALL_SHUTDOWN:
-		return question->state == STATE_LISTENING ? verdict_final(verdict, 0, &ok_shutdown) :
-			shutdown_refused(question, &shutdown_idle, verdict);
+		return before_shutdown(question, verdict);
+	case CALL_NAME:
+		return IS_ALONE(question) && before_name(question, to, to_length);
+	case CALL_SEND:
+		return IS_ALONE(question) && before_send(question, verdict);
 	default:
 		return false;
 	}
@@ -277,7 +355,18 @@ static uint32_t gvisor_inherited(const struct profile *profile, uint32_t listene
 static uint32_t gvisor_bound(const struct profile *profile, const struct holder *claim, int error)
 {
 	(void)profile;
-	return claim->options | (!error && holder_is_wild(claim) ? RESERVES_ANY : 0);
+	if (error || !holder_is_wild(claim))
+		return claim->options;
+	return claim->options | RESERVES_ANY | (holder_is_dual(claim) ? RESERVES_BOTH : 0);
+}
+
+/* connect() writes the source address where the wildcard was, and ReleasePort() looks for that one in vain: cleanupLocked(). */
+static bool gvisor_anchors(const struct profile *profile, const struct holder *claim)
+{
+	bool connects = claim->state == STATE_CONNECTED || claim->state == STATE_DEAD;
+
+	(void)profile;
+	return connects && claim->protocol == PROTOCOL_TCP && holder_is_wild(claim);
 }
 
 static void gvisor_event(const struct question *question, enum event event, struct verdict *verdict)
@@ -289,14 +378,17 @@ static void gvisor_event(const struct question *question, enum event event, stru
 	case EVENT_REFUSED:
 	case EVENT_UNLISTENED:
 		verdict_final(verdict, ECONNREFUSED, &connect_refused);
-		verdict->flags = tcp ? VERDICT_KILLS : 0;
+		verdict->flags = tcp ? VERDICT_KILLS | VERDICT_NAMES : 0;
 		break;
 	case EVENT_FULL:
 		verdict_final(verdict, ETIMEDOUT, &connect_full);
-		verdict->flags = VERDICT_KILLS;
+		verdict->flags = VERDICT_KILLS | VERDICT_NAMES;
 		break;
 	case EVENT_TUPLE_TAKEN:
 	case EVENT_TUPLE_REMNANT:
+	case EVENT_AGAIN: /* meets itself, and SO_REUSEPORT does not share a connection */
+		if (!tcp && !(OPTIONS_SHOWN(question->options) & OPTION_REUSEADDR)) /* as it is now */
+			verdict_final(verdict, EADDRINUSE, &connect_tuple);
 		if (tcp)
 			verdict_final(verdict, old ? EADDRINUSE : EADDRNOTAVAIL, &connect_tuple);
 		break;
@@ -325,10 +417,9 @@ const struct family family_gvisor = {
 	.error = family_error,
 	.inherited = gvisor_inherited,
 	.released = family_released,
-	.anchors = family_anchors,
+	.anchors = gvisor_anchors,
 	.fresh = family_fresh,
 	.bound = gvisor_bound,
-	.source = ALONE_ONLY(family_source),
 	.port = ALONE_ONLY(family_port),
 	.event = gvisor_event,
 };

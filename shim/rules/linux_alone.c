@@ -518,6 +518,7 @@ void linux_event(const struct question *question, enum event event, struct verdi
 			linux_answer(verdict, EADDRNOTAVAIL, &connect_tuple);
 		break;
 	case EVENT_SELF:
+	case EVENT_AGAIN:
 		break;
 	case EVENT_OVER:
 		verdict->flags = question->options & (OPTION_AUTOBOUND | OPTION_CHILD) ? unbinds : 0;

@@ -50,6 +50,10 @@ static const struct rule ok_listen_unbound = {
 };
 static const struct rule ok_shutdown = { "ok/shutdown", "the socket is closed, but for its descriptor", NULL, FOR_PEOPLE(NETCONN " lwip_netconn_do_close()") };
 
+static const struct rule ok_shutdown_read = { "ok/shutdown-read", "only a flag is set, connection or not", NULL, FOR_PEOPLE("lwIP src/core/tcp.c tcp_shutdown()") };
+
+static const struct rule ok_dropped = { "ok/dropped", "it is sent, and dropped on arrival: the address is not the loopback interface's own", NULL, FOR_PEOPLE("lwIP src/core/ipv4/ip4.c ip4_input()") };
+
 static const struct rule bind_family = {
 	"bind/family", "the address is not of the socket's family", "it were", FOR_PEOPLE(SOCKETS " lwip_bind()"),
 };
@@ -70,7 +74,10 @@ static const struct rule connect_address = {
 static const struct rule connect_unreachable = { "connect/unreachable", "no interface leads there", NULL, FOR_PEOPLE("lwIP src/core/tcp.c tcp_connect()") };
 static const struct rule connect_used = { "connect/used", "the socket listens or is connected", "it were a new socket", FOR_PEOPLE(NETCONN " lwip_netconn_do_connect()") };
 static const struct rule connect_reset = { "connect/reset", "nobody listens there, and the answer is a reset", NULL, FOR_PEOPLE("lwIP src/core/tcp_in.c tcp_input(), src/api/err.c") };
-static const struct rule connect_full = { "connect/full", "the listener's queue is full, and it drops what comes", NULL, FOR_PEOPLE("lwIP src/core/tcp_in.c tcp_listen_input()") };
+static const struct rule connect_unanswered = {
+	"connect/unanswered", "the listener's queue is full, the peer is the socket itself, or an address is not the loopback interface's own", NULL,
+	FOR_PEOPLE("lwIP src/core/tcp_in.c tcp_listen_input(), tcp_process(); src/core/ipv4/ip4.c ip4_input()"),
+};
 static const struct rule connect_tuple = {
 	"connect/same-connection", "the same connection exists, and this socket has SO_REUSEADDR", "another port or peer were chosen",
 	FOR_PEOPLE("lwIP src/core/tcp.c tcp_connect()"),
@@ -218,6 +225,8 @@ static bool listens(struct verdict *verdict)
 
 static bool before_listen(const struct question *question, struct verdict *verdict)
 {
+	if (question->options & OPTION_TRIES)
+		return verdict_final(verdict, ENOTCONN, &listen_connected);
 	if (listen_decided(question, &listen_udp, &listen_connected, &ok_listen_again, verdict))
 		return true;
 	if (question->state == STATE_DEAD)
@@ -234,19 +243,45 @@ static bool malformed(const struct question *question, const struct given *given
 	return !is_length(question->length) && verdict_final(verdict, EIO, &connect_address);
 }
 
+static bool is_loopback(const struct holder *holder)
+{
+	static const uint8_t loopback[4] = { 127, 0, 0, 1 };
+
+	return holder_is_ipv4(holder) ? !memcmp(holder->address + (holder->domain == AF_INET ? 0 : 12), loopback, 4)
+				      : !memcmp(holder->address, &in6addr_loopback, 16);
+}
+
+/* ip4_input() and ip6_input() drop what is not for the interface's own address, be it the SYN or the answer.  An IPv4 host
+ * beyond 127.0.0.0/8 has no route, IPv6 ones have all that of the only interface. */
+static bool unanswered(const struct question *question, const struct given *given, struct verdict *verdict)
+{
+	struct holder to = { .domain = question->domain };
+	const struct holder *from = question->self;
+	bool ipv4 = question->domain == AF_INET || given->mapped;
+
+	memcpy(to.address, question->address + (question->domain == AF_INET ? 4 : 8), question->domain == AF_INET ? 4 : 16);
+	if (ipv4 && given->ipv4[0] != 127)
+		return verdict_final(verdict, EHOSTUNREACH, &connect_unreachable);
+	if (is_loopback(&to) && (holder_is_wild(from) || (is_loopback(from) && holder_is_ipv4(from) == ipv4)))
+		return false;
+	verdict->flags = VERDICT_TRIES;
+	return false;
+}
+
 static bool before_connect(const struct question *question, struct verdict *verdict)
 {
 	struct given given = given_address(question);
 
 	if (malformed(question, &given, verdict))
 		return true;
+	verdict->flags = VERDICT_CROSSES;
 	if (question->protocol == PROTOCOL_UDP)
 		return false;
 	if (question->state == STATE_DEAD)
 		return verdict_final(verdict, ENOTCONN, &socket_gone);
 	if (question->state == STATE_LISTENING || question->state == STATE_CONNECTED)
-		return verdict_final(verdict, EISCONN, &connect_used);
-	return IS_ALONE(question) && !given_is_own(question, &given) && verdict_final(verdict, EHOSTUNREACH, &connect_unreachable);
+		return verdict_final(verdict, question->options & OPTION_TRIES ? EALREADY : EISCONN, &connect_used);
+	return IS_ALONE(question) && given.whole && unanswered(question, &given, verdict);
 }
 
 static bool closes(struct verdict *verdict)
@@ -263,8 +298,27 @@ static bool before_shutdown(const struct question *question, struct verdict *ver
 	if (question->state == STATE_DEAD)
 		return verdict_final(verdict, ENOTCONN, &socket_gone);
 	if (question->state == STATE_CONNECTED)
-		return false;
+		return question->options & OPTION_TRIES && verdict_final(verdict, ENOTCONN, &shutdown_half);
+	if (question->argument == SHUT_RD && question->state != STATE_LISTENING)
+		return verdict_final(verdict, 0, &ok_shutdown_read);
 	return question->argument == SHUT_RDWR ? closes(verdict) : verdict_final(verdict, ENOTCONN, &shutdown_half);
+}
+
+/* udp_sendto(): a route to the host, and from the interface's own address; ip4_input() drops what is for others. */
+static bool before_datagram(const struct question *question, struct verdict *verdict)
+{
+	const struct given given = given_address(question);
+	enum locality locality = given.whole ? given_locality(question, &given) : LOCALITY_OWN;
+	bool ipv4 = question->domain == AF_INET || given.mapped;
+	bool to_any = question->state != STATE_CONNECTED && given.whole && given_is_any(question, &given);
+
+	if (given.whole && question->self && !holder_is_wild(question->self) && holder_is_ipv4(question->self) != ipv4)
+		return verdict_final(verdict, EINVAL, &connect_address);
+	if ((ipv4 && (locality == LOCALITY_FOREIGN || to_any)) ||
+	    (question->self && !holder_is_wild(question->self) && !is_loopback(question->self)))
+		return verdict_final(verdict, EHOSTUNREACH, &connect_unreachable);
+	verdict->flags = VERDICT_BINDS;
+	return locality == LOCALITY_LOOPBACK && verdict_final(verdict, 0, &ok_dropped);
 }
 
 static const struct rule no_such_call = {
@@ -287,6 +341,12 @@ static bool lwip_before(const struct question *question, struct verdict *verdict
 	case CALL_DUP:
 	case CALL_SETEUID:
 		return verdict_final(verdict, ENOSYS, &no_such_call);
+	case CALL_SEND:
+		if (IS_ALONE(question) && question->protocol == PROTOCOL_UDP)
+			return before_datagram(question, verdict);
+		/* fall through */
+	case CALL_RECEIVE:
+		return (question->state == STATE_DEAD || question->options & OPTION_TRIES) && verdict_final(verdict, ENOTCONN, &socket_gone);
 	default:
 		return question->state == STATE_DEAD && verdict_final(verdict, ENOTCONN, &socket_gone);
 	}
@@ -312,13 +372,35 @@ static const struct rule option_ok = { "ok/option", NULL, NULL, FOR_PEOPLE(SOCKE
 static const struct rule option_unknown = { "option/unknown", "there is no such option in this build", NULL, FOR_PEOPLE(SOCKETS " lwip_setsockopt_impl()") };
 static const struct rule option_length = { "option/length", "the value is too short", NULL, FOR_PEOPLE(SOCKETS " lwip_setsockopt_impl()") };
 static const struct option_rules option_rules = { &option_ok, &option_unknown, &option_length, &option_length, false };
+/* bind() makes `::' of both families or of one, and nothing later does. */
+static const struct option_rules v6only_rules = { &option_ok, &option_unknown, &option_length, &option_length, true };
+
+/* LWIP_SOCKOPT_CHECK_OPTLEN_CONN_PCB(): what is kept with the connection is gone with it. */
+static bool is_kept(const struct option_question *question)
+{
+	bool shows = question->level == IPPROTO_IPV6 && question->call == CALL_GETSOCKOPT;
+
+	return shows || question->protocol == PROTOCOL_UDP || question->state != STATE_DEAD;
+}
 
 static void lwip_option(const struct option_question *question, struct option_answer *answer)
 {
-	option_by_rows(question, has_reuse(question->profile) ? rows : rows_without_reuse, &option_rules, answer);
+	const struct option_rules *rules = question->level == IPPROTO_IPV6 ? &v6only_rules : &option_rules;
+
+	option_by_rows(question, has_reuse(question->profile) ? rows : rows_without_reuse, rules, answer);
+	if (answer->passes || answer->error || is_kept(question))
+		return;
+	answer->error = EINVAL;
+	answer->rule = &socket_gone;
 }
 
 /* ---- the family ---- */
+
+/* udp_connect() writes the peer alone. */
+static uint32_t lwip_asks(const struct profile *profile)
+{
+	return family_asks(profile) | ASKS_BOUND(PROTOCOL_UDP);
+}
 
 /* tcp_listen_input(): so_options & SOF_INHERITED, that is SO_REUSEADDR and SO_KEEPALIVE. */
 static uint32_t lwip_inherited(const struct profile *profile, uint32_t listener_options)
@@ -365,8 +447,10 @@ static void lwip_event(const struct question *question, enum event event, struct
 		verdict_final(verdict, tcp ? ECONNRESET : 0, &connect_reset);
 		verdict->flags = tcp ? VERDICT_KILLS : 0;
 		break;
+	case EVENT_SELF:
 	case EVENT_FULL:
-		verdict_final(verdict, ETIMEDOUT, &connect_full);
+		verdict_final(verdict, ETIMEDOUT, &connect_unanswered);
+		verdict->flags = VERDICT_TRIES;
 		break;
 	case EVENT_TUPLE_TAKEN:
 	case EVENT_TUPLE_REMNANT:
@@ -379,14 +463,14 @@ static void lwip_event(const struct question *question, enum event event, struct
 	case EVENT_OVER:
 		verdict->flags = VERDICT_KILLS;
 		break;
-	case EVENT_SELF:
+	case EVENT_AGAIN:
 		break;
 	}
 }
 
 const struct family family_lwip = {
 	.name = "lwip",
-	.asks = family_asks,
+	.asks = lwip_asks,
 	.bucket = family_bucket,
 	.before = lwip_before,
 	.holder = lwip_holder,

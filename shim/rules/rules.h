@@ -40,6 +40,7 @@ enum call {
 #define OPTION_CLIENT 0x200u      /* its port was chosen by its connect() */
 #define OPTION_ORPHAN 0x400u      /* a child that nobody accepted yet */
 #define OPTION_AUTOBOUND 0x800u   /* its port was chosen by the system, by whatever call */
+#define OPTION_TRIES 0x1000u      /* alone only: STATE_CONNECTED, but no answer came yet */
 #define OPTION_OWN 0xffff0000u    /* the family's: left alone by everybody else */
 #define OPTION_SHARED 0x20u /* no option: it was duplicated, so closing one descriptor proves nothing */
 
@@ -100,9 +101,12 @@ struct rule {
 #define VERDICT_KILLS 0x8u      /* the socket is STATE_DEAD from now on */
 #define VERDICT_LISTENS 0x10u   /* final, and the socket listens now, with the port it has or none */
 #define VERDICT_UNLISTENS 0x20u /* shutdown: the listener is a bound socket again */
-/* getsockname() shows the address all the same: of a refused bind (with port 0), or beside VERDICT_UNBINDS. */
+#define VERDICT_TRIES 0x100u    /* connect: nobody answers, and the socket goes on trying (OPTION_TRIES): it has its two ends */
+#define VERDICT_CROSSES 0x400u  /* connect: whatever family the socket's own address is of */
+#define VERDICT_DEAFENS 0x800u  /* shutdown: the listener refuses connections until it listens again */
+/* getsockname() shows the address all the same: of a refused bind (with port 0), or beside VERDICT_UNBINDS; beside
+ * VERDICT_KILLS that of the connect() that killed it. */
 #define VERDICT_NAMES 0x40u
-#define VERDICT_GOES_ON 0x100u  /* connect: nobody has answered, and the socket waits on: it is as connected as any, but to nobody */
 #define VERDICT_INTERRUPTS 0x200u /* shutdown: the listener's next accept() is ECONNABORTED */
 
 struct verdict {
@@ -201,7 +205,6 @@ struct question {
 	int argument;           /* listen: backlog; shutdown: how; socket: type */
 	uint32_t uid;           /* effective, of the caller; may be 0 where the port is 1024 or more */
 	bool alone;             /* no host behind the rules (fakebind play): they must give every answer */
-	bool waits;             /* alone: STATE_CONNECTED by VERDICT_GOES_ON */
 	bool loopback_alias;    /* 127.0.0.2 and its like were added to the loopback interface */
 	uint32_t ifindex;       /* alone only: device the socket is bound to, 0: none */
 	const struct holder *self; /* the socket as it is bound already, or NULL; but for bind() alone only */
@@ -275,6 +278,7 @@ enum event {
 	EVENT_TUPLE_TAKEN,   /* the same connection exists */
 	EVENT_TUPLE_REMNANT, /* it is in TIME_WAIT; no error: that one ends */
 	EVENT_SELF,          /* the socket's own address; no error: it talks to itself */
+	EVENT_AGAIN,         /* UDP: it is connected to that peer already; an error takes its port away, too */
 	/* No connect: the other end threw the connection away, or both were shut down.  The socket stays connected, to
 	 * nobody, with its port; VERDICT_UNBINDS: without it; VERDICT_KILLS. */
 	EVENT_OVER,

@@ -603,10 +603,12 @@ static void starry_event(const struct question *question, enum event event, stru
 {
 	static const int errors[] = {
 		[EVENT_REFUSED] = ECONNREFUSED, [EVENT_UNLISTENED] = ECONNREFUSED, [EVENT_FULL] = ETIMEDOUT,
-		[EVENT_TUPLE_TAKEN] = EADDRNOTAVAIL, [EVENT_TUPLE_REMNANT] = 0, [EVENT_SELF] = 0, [EVENT_OVER] = 0,
+		[EVENT_TUPLE_TAKEN] = EADDRNOTAVAIL, [EVENT_TUPLE_REMNANT] = 0, [EVENT_SELF] = 0, [EVENT_AGAIN] = 0, [EVENT_OVER] = 0,
 		[EVENT_NO_PORT] = EADDRINUSE,
 	};
 
+	if (event == EVENT_TUPLE_TAKEN && question->protocol == PROTOCOL_UDP)
+		return; /* connect() writes the peer, and compares it with nobody's */
 	if (errors[event])
 		answer(verdict, starry_error(question->profile, question->call, errors[event]), &host_refuses);
 }

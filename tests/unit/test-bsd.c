@@ -393,7 +393,6 @@ static struct verdict ask(unsigned system, enum call call, const struct given *g
 		.call = call, .profile = system_of(system), .domain = given->domain, .protocol = given->protocol, .state = given->state,
 		.options = given->options, .address = (const uint8_t *)&copy, .length = given->length ? given->length : exact,
 		.argument = given->how, .uid = given->uid, .alone = !given->host, .loopback_alias = given->alias,
-		.waits = given->waits,
 	};
 	struct verdict verdict = { .error = 0 };
 	bool final;
@@ -590,7 +589,7 @@ Test(bsd, calls_in_a_wrong_state)
 		  { [FREEBSD14] = ENOTCONN, [FREEBSD15] = ENOTCONN, [MACOS11] = ENOTCONN, [MACOS15] = ENOTCONN } },
 		{ CALL_SHUTDOWN, { TCP4, .address = "0.0.0.0", .state = STATE_DEAD },
 		  { EINVAL, ENOTCONN, 0, ENOTCONN, ENOTCONN, EINVAL, EINVAL, EINVAL, EINVAL, ENOTCONN, ENOTCONN } },
-		{ CALL_CONNECT, { TCP4, .address = "127.0.0.1", .port = 80, .state = STATE_CONNECTED, .waits = true },
+		{ CALL_CONNECT, { TCP4, .address = "127.0.0.1", .port = 80, .state = STATE_CONNECTED, .options = OPTION_TRIES },
 		  { EALREADY, EALREADY, EALREADY, EALREADY, EALREADY, EALREADY, EALREADY, EALREADY, EALREADY, EALREADY, EALREADY } },
 		{ CALL_CONNECT, { TCP4, .address = "::1", .port = 80 },
 		  { EINVAL, EINVAL, EINVAL, NOFAMILY, NOFAMILY, EINVAL, NOFAMILY, NOFAMILY, NOFAMILY, NOFAMILY, NOFAMILY } },
@@ -673,7 +672,7 @@ Test(bsd, connect_events)
 		cr_expect_eq(happens(system, EVENT_REFUSED).flags, VERDICT_KILLS);
 		cr_expect_eq(happens(system, EVENT_TUPLE_TAKEN).error, EADDRINUSE);
 		cr_expect_eq(unlistened.error, answers ? ECONNREFUSED : ETIMEDOUT, "%s", systems[system]);
-		cr_expect_eq(unlistened.flags, answers ? VERDICT_KILLS : VERDICT_GOES_ON, "%s", systems[system]);
+		cr_expect_eq(unlistened.flags, answers ? VERDICT_KILLS : VERDICT_TRIES, "%s", systems[system]);
 		cr_expect_eq(happens(system, EVENT_SELF).error, system == MACOS11 || system == MACOS15 ? EINVAL : 0, "%s", systems[system]);
 	}
 }
