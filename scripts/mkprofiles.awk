@@ -89,7 +89,7 @@ function profile_key(key, value)
 	else if ((key == "name" || key == "alias") && (value !~ /^[a-z0-9][a-z0-9._-]*$/ || length(value) > 48))
 		fail("'" value "' is no profile name: expected up to 48 lower-case letters, digits, '.', '-' and '_'")
 	else if (key == "name" || key == "alias")
-		claim_name(value, key)
+		claim_name(value)
 	line_of[current, key] = FILENAME ":" FNR
 	if (key == "alias")
 		text_of[current, key] = joined(text_of[current, key], value)
@@ -99,15 +99,11 @@ function profile_key(key, value)
 		text_of[current, key] = value
 }
 
-function claim_name(value, key)
+function claim_name(value)
 {
 	if (value in profile_of)
 		fail("the name '" value "' is taken by " file_of[profile_of[value]])
 	profile_of[value] = current
-	if (key == "alias") {
-		alias[++alias_count] = value
-		alias_profile[alias_count] = current
-	}
 }
 
 function trait_key(key, value)
@@ -292,21 +288,12 @@ END {
 	if (failed)
 		exit 1
 	print "/* Made by scripts/mkprofiles.awk from profiles/ and traits.def: change those. */"
-	print "#include \"rules.h\"\n\n#include <string.h>\n"
+	print "#include \"rules.h\"\n"
 	write_families()
 	write_trait_words()
 	write_traits()
 	print "const struct profile profiles[] = {"
 	for (i = 1; i <= profile_count; i++)
 		write_profile(i)
-	print "};\n\nconst size_t profile_count = sizeof profiles / sizeof *profiles;\n"
-	print "static const struct { const char *name; size_t profile; } aliases[] = {"
-	for (i = 1; i <= profile_count; i++)
-		print "\t{ " quoted(text_of[i, "name"]) ", " i - 1 " },"
-	for (i = 1; i <= alias_count; i++)
-		print "\t{ " quoted(alias[i]) ", " alias_profile[i] - 1 " },"
-	print "};\n\nconst struct profile *profile_find(const char *name)\n{"
-	print "\tfor (size_t i = 0; i < sizeof aliases / sizeof *aliases; i++)"
-	print "\t\tif (!strcmp(aliases[i].name, name))\n\t\t\treturn &profiles[aliases[i].profile];"
-	print "\treturn NULL;\n}"
+	print "};\n\nconst size_t profile_count = sizeof profiles / sizeof *profiles;"
 }

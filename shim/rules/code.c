@@ -14,6 +14,26 @@ bool profile_name_valid(const char *name)
 	       name[0] != '.' && name[0] != '_' && name[0] != '-';
 }
 
+static bool is_among(const char *words, const char *name)
+{
+	size_t length = strlen(name);
+
+	for (const char *at = words; at && profile_name_valid(name); at = strchr(at, ' ')) {
+		at += *at == ' ';
+		if (!strncmp(at, name, length) && (at[length] == ' ' || !at[length]))
+			return true;
+	}
+	return false;
+}
+
+const struct profile *profile_find(const char *name)
+{
+	for (size_t i = 0; i < profile_count; i++)
+		if (!strcmp(profiles[i].name, name) || is_among(profiles[i].aliases, name))
+			return &profiles[i];
+	return NULL;
+}
+
 /* ---- fingerprints: FNV-1a ---- */
 
 static uint32_t mix_byte(uint32_t hash, uint8_t byte)
