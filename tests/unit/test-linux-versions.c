@@ -210,6 +210,15 @@ Test(linux_memory, first_is_what_a_bind_alone_leaves)
 		}
 }
 
+/* The first word of each trait is the present Linux's: that is how a session knows that the host has its rules. */
+Test(linux_versions, a_present_linux_has_all_defaults)
+{
+	const struct profile *present = profile_of("linux-6.18");
+
+	for (size_t i = 0; i < TRAIT_COUNT; i++)
+		cr_expect_eq(present->trait[i], 0u, "%s", trait_list[i].name);
+}
+
 /* listen() asks again, and ends what was remembered (all versions from 2.6.24 on). */
 Test(linux_memory, listen_asks_again)
 {
