@@ -57,15 +57,42 @@ static bool has_better_reason(const struct decision *d, int backlog)
 	return errno != EADDRINUSE;
 }
 
-/* Nobody else has the port and nothing is remembered of it: there is nothing to judge, and who comes now meets
- * the mirrored host's own check.  False: judge, for the host refuses it and somebody may want to know why. */
-static bool listens_alone(int fd, const struct slot *slot, int backlog)
+/* What the port remembers changes with the turn only. */
+static bool listens_with_turn(int fd, struct slot *slot, int backlog, uint32_t flags)
+{
+	struct turn turn;
+	uint32_t before;
+	registry_retake(&session.registry, slot->record, &turn);
+	if (turn.state != TURN_TAKEN || !registry_alone(&session.registry, slot->record, &before) || real.listen(fd, backlog) < 0) {
+		registry_abandon(&session.registry, &turn);
+		return false;
+	}
+	slot->record = registry_commit_state(&session.registry, &turn, STATE_LISTENING, flags ? MEMORY_CLAIM : MEMORY_FORGET, flags);
+	return true;
+}
+
+/* An option that is off for the program may be on for the host: is_stickier(). */
+static bool is_to_be_judged(const struct slot *slot)
+{
+	return slot->options & OPTION_REUSEPORT || (session.beyond_host && !(slot->options & OPTION_REUSEADDR)) ||
+	       session.explain == EXPLAIN_ALL || session.log;
+}
+
+/* Nobody else has the port: there is nothing to judge, and who comes now meets the mirrored host's own check.  False: judge,
+ * for the host refuses it and somebody may want to know why. */
+static bool listens_alone(int fd, struct slot *slot, int backlog)
 {
 	int saved = errno;
-	if (!session.as_host || session.explain == EXPLAIN_ALL || session.log || !slot->record || slot->options & OPTION_REUSEPORT ||
-	    !registry_alone(&session.registry, slot->record) || real.listen(fd, backlog) < 0)
+	uint32_t before, after;
+	if (!session.mirror || !slot->record || is_to_be_judged(slot) || !registry_alone(&session.registry, slot->record, &before) ||
+	    !session.profile->family->listens(session.profile, &after))
 		return false;
-	registry_turn_into(&session.registry, slot->record, STATE_LISTENING);
+	if (before != after && !listens_with_turn(fd, slot, backlog, after))
+		return false;
+	if (before == after && real.listen(fd, backlog) < 0)
+		return false;
+	if (before == after)
+		registry_turn_into(&session.registry, slot->record, STATE_LISTENING);
 	errno = saved;
 	return true;
 }

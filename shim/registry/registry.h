@@ -69,6 +69,8 @@ void registry_retake(struct registry *, reference, struct turn *);
 /* The claim stands: `as` gives state, options, address, port and uid as they are now (bucket must not
  * change).  Returns its reference, 0 if the registry could not keep it. */
 reference registry_commit(struct registry *, struct turn *, const struct holder *as, enum memory_change, uint32_t memory_flags);
+/* The same of a retaken record of which only the state changes. */
+reference registry_commit_state(struct registry *, struct turn *, enum state, enum memory_change, uint32_t memory_flags);
 /* Ask just before the kernel call: false if others lost patience with this claim, or a claim of a signal handler
  * was granted in between.  Then abandon and claim anew. */
 bool registry_turn_stands(struct registry *, const struct turn *);
@@ -97,8 +99,8 @@ bool registry_is(const struct holder *record, const struct holder *socket);
 /* What the bucket remembers; *source is filled in and pointed to if the memory has one.  Its state is always
  * STATE_BOUND, its options are those of its commit. */
 void registry_memory(struct registry *, uint32_t bucket, struct memory *, struct holder *source);
-/* Is this a bound socket with its bucket for itself, in all network namespaces, and nothing remembered? */
-bool registry_alone(struct registry *, reference);
+/* Is this a bound socket with its bucket for itself, in all network namespaces?  Then also what that remembers: flags. */
+bool registry_alone(struct registry *, reference, uint32_t *remembered);
 /* The port was found to have no owner at all: what it remembers is void.  Only with the turn. */
 void registry_forget(struct registry *, struct turn *);
 

@@ -494,20 +494,27 @@ void registry_memory(struct registry *registry, uint32_t bucket, struct memory *
 	memory->source = source;
 }
 
-bool registry_alone(struct registry *registry, reference reference)
+/* Of the others' records only those that are no holders. */
+static bool is_none(uint64_t word)
+{
+	return word_phase(word) == PHASE_FREE || (word_phase(word) == PHASE_LIVE && word_state(word) == STATE_DEAD);
+}
+
+bool registry_alone(struct registry *registry, reference reference, uint32_t *remembered)
 {
 	uint32_t number, own = reference_record(reference), steps;
 	uint64_t word;
 	struct record *record = find_live(registry, reference, &word);
 	struct bucket *home = record ? bucket_at(registry->map, get32(&record->bucket) - 1) : NULL;
 
-	if (!home || word_state(word) != STATE_BOUND || family_flags(atomic_load(&home->family)))
+	if (!home || word_state(word) != STATE_BOUND)
 		return false;
+	*remembered = family_flags(atomic_load(&home->family));
 	steps = count_records(registry->map);
 	for (number = get32(&home->head); number; number = get32(&record->next)) {
 		if (!steps-- || !(record = record_at(registry->map, number)))
 			return false;
-		if (number != own && word_phase(get64(&record->word)) != PHASE_FREE)
+		if (number != own && !is_none(get64(&record->word)))
 			return false;
 	}
 	return true;

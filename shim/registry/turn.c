@@ -363,6 +363,15 @@ static SELDOM reference commit_late(struct registry *registry, struct bucket *bu
 	return atomic_compare_exchange_strong(&record->word, &claim, word) ? reference_make(word, number) : 0;
 }
 
+static void hand_back(struct bucket *bucket, struct turn *turn)
+{
+	give_back(bucket, turn);
+	registry_point(POINT_BACK);
+	if (turn->state == TURN_NESTED)
+		overtake(turn);
+	pop(turn);
+}
+
 reference registry_commit(struct registry *registry, struct turn *turn, const struct holder *as, enum memory_change change,
                           uint32_t memory_flags)
 {
@@ -384,11 +393,21 @@ reference registry_commit(struct registry *registry, struct turn *turn, const st
 	registry_point(POINT_MOVED);
 	if (before && !turn->live)
 		table_free(before, claim);
-	give_back(bucket, turn);
-	registry_point(POINT_BACK);
-	if (turn->state == TURN_NESTED)
-		overtake(turn);
-	pop(turn);
+	hand_back(bucket, turn);
+	return result;
+}
+
+reference registry_commit_state(struct registry *registry, struct turn *turn, enum state state, enum memory_change change,
+				uint32_t memory_flags)
+{
+	struct bucket *bucket = bucket_at(registry->map, turn->bucket);
+	const struct holder as = { .state = state, .options = word_options(turn->claim) };
+	reference result;
+
+	if (turn->state == TURN_NONE || !bucket)
+		return 0;
+	result = commit(registry, bucket, turn, &as, change, memory_flags);
+	hand_back(bucket, turn);
 	return result;
 }
 

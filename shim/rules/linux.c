@@ -419,6 +419,7 @@ const struct family family_linux = {
 	.inherited = linux_inherited,
 	.released = linux_released,
 	.first = linux_first,
+	.listens = linux_listens,
 	.anchors = linux_anchors,
 	.bound = linux_bound,
 	.source = ALONE_ONLY(family_source),

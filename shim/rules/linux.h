@@ -59,6 +59,7 @@ bool linux_remembers_mapped_list(const struct judgement *);
 void linux_remember(const struct judgement *, bool unasked, struct verdict *);
 /* The flags of a bind that met nobody and nothing. */
 uint32_t linux_first(const struct profile *, const struct holder *claim);
+bool linux_listens(const struct profile *, uint32_t *flags);
 
 /* ---- linux_version.c: what an old version says and the host does not ---- */
 

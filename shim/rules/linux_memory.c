@@ -104,6 +104,13 @@ static void remember_less(const struct judgement *judgement, bool keeps_reusepor
 		verdict->memory = flags == judgement->memory.flags ? MEMORY_KEEP : MEMORY_FLAGS;
 }
 
+/* As linux_remember() has it of a listen() that nobody else is asked about: neither mark is left. */
+bool linux_listens(const struct profile *profile, uint32_t *flags)
+{
+	*flags = profile->trait[trait_port_memory] == port_memory_last_reuseport ? 0 : BEGUN;
+	return profile->trait[trait_address_lookup] != address_lookup_linux_6_1;
+}
+
 static void remember_later(const struct judgement *judgement, struct verdict *verdict)
 {
 	const struct holder *claim = &judgement->claim;

@@ -322,6 +322,9 @@ struct family {
 	enum state (*released)(const struct profile *, const struct holder *, bool active, uint32_t *milliseconds);
 	/* What a port remembers (memory.flags) of a bind that met nobody and nothing; NULL: ports remember nothing. */
 	uint32_t (*first)(const struct profile *, const struct holder *claim);
+	/* The same after the listen() of a TCP socket without SO_REUSEPORT that has the port for itself, and so is not refused.
+	 * False or NULL: it must be judged. */
+	bool (*listens)(const struct profile *, uint32_t *flags);
 	/* Addresses that stay taken after a bind for ever (until the registry is reset): does this claim leave one? */
 	bool (*anchors)(const struct profile *, const struct holder *claim);
 	/* Alone only, see below; NULL where it says so. */

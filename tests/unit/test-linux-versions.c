@@ -210,6 +210,33 @@ Test(linux_memory, first_is_what_a_bind_alone_leaves)
 		}
 }
 
+/* family->listens() tells it without judging, whatever the port remembers. */
+Test(linux_memory, listens_is_what_a_listen_alone_leaves)
+{
+	for (size_t i = 0; i < profile_count; i++)
+		for (uint32_t flags = 0; flags < 32; flags++) {
+			const struct profile *profile = &profiles[i];
+			struct holder claim = tcp("127.0.0.1", flags % 2 ? R : 0), source = claim;
+			struct memory memory = { .flags = flags, .source = &source };
+			struct judgement judgement;
+			struct verdict verdict;
+			uint32_t after;
+
+			if (profile->family != &family_linux || !profile->family->listens(profile, &after))
+				continue;
+			/* Where a port remembers anything, it does so since its first bind(). */
+			if (after && !(flags & after))
+				continue;
+			if (profile->trait[trait_port_rule] == port_rule_linux_1_2 || flags & 16)
+				continue;
+			judge_begin(&judgement, profile, CALL_LISTEN, &claim, &memory);
+			judge_end(&judgement, &verdict);
+			cr_expect_eq(verdict.error, 0);
+			cr_expect_eq(after, verdict.memory == MEMORY_FORGET ? 0 : verdict.memory == MEMORY_KEEP ? flags : verdict.memory_flags,
+				     "%s %#x", profile->name, flags);
+		}
+}
+
 /* The first word of each trait is the present Linux's: that is how a session knows that the host has its rules. */
 Test(linux_versions, a_present_linux_has_all_defaults)
 {

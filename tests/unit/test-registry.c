@@ -517,26 +517,52 @@ Test(registry, state_options_and_doubt_change_in_place)
 	cr_assert(eq(int, count(PORT, 0), 0));
 }
 
-Test(registry, alone_with_nothing_remembered)
+Test(registry, alone_on_its_port)
 {
 	reference reference = bind_one(PORT, 1, MEMORY_KEEP, 0), other;
+	uint32_t remembered;
 	struct holder found;
 
-	cr_assert(registry_alone(&registry, reference));
+	cr_assert(registry_alone(&registry, reference, &remembered));
+	cr_assert(eq(u32, remembered, 0));
 	other = bind_one(PORT, 2, MEMORY_KEEP, 0);
-	cr_assert(not(registry_alone(&registry, reference)));
+	cr_assert(not(registry_alone(&registry, reference, &remembered)));
 	registry_let_go(&registry, other);
-	cr_assert(not(registry_alone(&registry, reference)), "a doubtful holder may be there");
+	cr_assert(not(registry_alone(&registry, reference, &remembered)), "a doubtful holder may be there");
+	registry_turn_into(&registry, other, STATE_DEAD);
+	cr_assert(registry_alone(&registry, reference, &remembered), "what is kept for its children is none");
 	cr_assert(registry_remove(&registry, other));
-	cr_assert(registry_alone(&registry, reference));
+	cr_assert(registry_alone(&registry, reference, &remembered));
 	cr_assert(registry_turn_into(&registry, reference, STATE_LISTENING));
 	cr_assert(registry_get(&registry, reference, &found));
 	cr_assert(eq(u8, found.state, STATE_LISTENING));
-	cr_assert(not(registry_alone(&registry, reference)), "it listens already");
+	cr_assert(not(registry_alone(&registry, reference, &remembered)), "it listens already");
 	cr_assert(registry_remove(&registry, reference));
-	cr_assert(not(registry_alone(&registry, reference)));
+	cr_assert(not(registry_alone(&registry, reference, &remembered)));
 	reference = bind_one(PORT, 3, MEMORY_CLAIM, 1);
-	cr_assert(not(registry_alone(&registry, reference)), "something is remembered");
+	cr_assert(registry_alone(&registry, reference, &remembered));
+	cr_assert(eq(u32, remembered, 1));
+}
+
+Test(registry, a_state_is_committed_with_what_the_port_remembers)
+{
+	reference bound = bind_one(PORT, 1, MEMORY_CLAIM, 5), listening;
+	struct holder found, source;
+	struct memory memory;
+	struct turn turn;
+
+	registry_retake(&registry, bound, &turn);
+	cr_assert(eq(int, turn.state, TURN_TAKEN));
+	listening = registry_commit_state(&registry, &turn, STATE_LISTENING, MEMORY_CLAIM, 2);
+	cr_assert(eq(u64, listening, bound));
+	cr_assert(registry_get(&registry, listening, &found));
+	cr_assert(eq(u8, found.state, STATE_LISTENING));
+	registry_memory(&registry, PORT, &memory, &source);
+	cr_assert(eq(u32, memory.flags, 2));
+	cr_assert(eq(u64, source.reference, bound));
+	registry_retake(&registry, bound, &turn);
+	cr_assert(eq(int, turn.state, TURN_TAKEN), "the turn was given back");
+	registry_abandon(&registry, &turn);
 }
 
 Test(registry, an_old_reference_is_of_no_use)
