@@ -312,6 +312,12 @@ static bool is_reserved(const struct sockaddr_storage *address, socklen_t length
 	return length >= offsetof(struct sockaddr_in, sin_addr) && ntohs(((const struct sockaddr_in *)address)->sin_port) < IPPORT_RESERVED;
 }
 
+static bool is_left_to_host(uint8_t domain, const struct sockaddr_storage *address, socklen_t length)
+{
+	return session.mirror && session.asks & LEAVES_IPV4 && domain == AF_INET && address->ss_family == AF_INET &&
+	       length >= sizeof(struct sockaddr_in) && !is_reserved(address, length);
+}
+
 /* What the profile says before it looks at any holder; the address it reads may not be the one given. */
 static bool before(struct decision *d, struct sockaddr_storage *copy, struct address *address)
 {
@@ -351,7 +357,7 @@ int engine_bind(int fd, const struct sockaddr *given, socklen_t length)
 	claim_user(&d, is_reserved(&copy, length));
 	if (slot->record && session.as_host)
 		return bind_again(&d, &address);
-	d.decided = !session.as_host && before(&d, &copy, &address);
+	d.decided = !session.as_host && !is_left_to_host(slot->domain, &copy, length) && before(&d, &copy, &address);
 	if (d.decided && d.verdict.error && !(d.verdict.flags & VERDICT_BINDS))
 		return d.verdict.flags & VERDICT_LOCAL ? refuse_local(&d) : refuse(&d);
 	if (slot->record && session.profile->trait[trait_host] == host_mirror)

@@ -183,11 +183,12 @@ static SELDOM void hand_over(const struct slot *slot)
 		}
 }
 
-/* A vfork child closes its own descriptors; and what is set on a socket without a port is nowhere but here. */
+/* A vfork child closes its own descriptors; and what was set on a socket without a port, or that it is dead, is nowhere but
+ * here. */
 static bool is_not_ours(const struct slot *slot)
 {
-	bool only_here = (!session.mirror && !slot->record) || slot->options & OPTION_SHARED;
-	return only_here && in_vfork_child();
+	bool set = slot->options || slot->flags & SLOT_DEAD, only_here = !session.mirror && !slot->record && set;
+	return (only_here || slot->options & OPTION_SHARED) && in_vfork_child();
 }
 
 void slot_drop(int fd)

@@ -404,7 +404,7 @@ static uint32_t linux_asks(const struct profile *profile)
 {
 	if (is_1_2(profile))
 		return ASKS_UNSEEN | ASKS_STATE | ASKS_SOCKET;
-	return ASKS_UNSEEN | ENDS_AS_LINUX | (profile->trait[trait_ipv6_rules] == ipv6_rules_linux_2_6_24 ? ASKS_STATE : 0);
+	return ASKS_UNSEEN | ENDS_AS_LINUX | LEAVES_IPV4 | (profile->trait[trait_ipv6_rules] == ipv6_rules_linux_2_6_24 ? ASKS_STATE : 0);
 }
 
 const struct family family_linux = {

@@ -298,6 +298,8 @@ enum event {
 #define ASKS_BOUND(protocol) (0x10u << (protocol))
 /* Alone: a SYN goes to the best match even if that does not listen. */
 #define ASKS_DEAF 0x80u
+/* before() has nothing to say when an IPv4 socket binds an IPv4 address and a port of 1024 or more. */
+#define LEAVES_IPV4 0x100u
 
 struct family {
 	const char *name;
