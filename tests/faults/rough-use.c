@@ -5,6 +5,7 @@
  *	rough-use ordinary                a server's calls, one line each
  *	rough-use clean                   errno is kept and nothing is allocated in any call that succeeds
  *	rough-use threads|signals MS      many at once: threads, or a signal handler that binds too
+ *	rough-use cancelled               threads are cancelled in accept() and in connect(); says whose cleanup ran
  *	rough-use files|memory            the ordinary calls, with no descriptor or no memory left
  *	rough-use various            two of every kind of socket meet on a port, under all options
  *	rough-use various-files|various-memory|various-table   the same with no descriptor, no memory or no file of the
@@ -492,6 +493,51 @@ static int damage(const char *path, int count, uint64_t seed)
 	return 0;
 }
 
+/* ---- pthread_cancel() ---- */
+
+static int listener;
+
+static void leave(const char *const *what)
+{
+	puts(*what);
+	fflush(stdout);
+}
+
+static void *accepts(void *unused)
+{
+	__attribute__((cleanup(leave))) const char *what = "accept";
+	accept(listener, NULL, NULL);
+	return unused;
+}
+
+/* The queue is full: nobody answers. */
+static void *connects(void *unused)
+{
+	__attribute__((cleanup(leave))) const char *what = "connect";
+	struct sockaddr_in to = address_of(PORT);
+	for (int i = 0; i < 5; i++)
+		connect(socket(AF_INET, SOCK_STREAM | (i < 4 ? SOCK_NONBLOCK : 0), 0), (struct sockaddr *)&to, sizeof to);
+	return unused;
+}
+
+static int cancelled(void)
+{
+	static void *(*const calls[])(void *) = { accepts, connects };
+	struct sockaddr_in at = address_of(PORT);
+	listener = socket(AF_INET, SOCK_STREAM, 0);
+	if (bind(listener, (struct sockaddr *)&at, sizeof at) < 0 || listen(listener, 0) < 0)
+		return 1;
+	for (int i = 0; i < 2; i++) {
+		pthread_t thread;
+		pthread_create(&thread, NULL, calls[i], NULL);
+		usleep(200000);
+		pthread_cancel(thread);
+		pthread_join(thread, NULL);
+	}
+	puts("end");
+	return 0;
+}
+
 int main(int argc, char **argv)
 {
 	const char *mode = argc > 1 ? argv[1] : "";
@@ -504,6 +550,8 @@ int main(int argc, char **argv)
 		return threads(number);
 	if (!strcmp(mode, "signals"))
 		return signals(number);
+	if (!strcmp(mode, "cancelled"))
+		return cancelled();
 	if (!strcmp(mode, "files"))
 		return files();
 	if (!strcmp(mode, "memory"))
