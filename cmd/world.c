@@ -213,6 +213,7 @@ static bool judge(struct world *world, const struct node *node, enum call call, 
 
 	judge_begin(&judgement, world->profile, call, claim, &memory);
 	judgement.automatic = automatic;
+	judgement.caller = world->uid;
 	for (const struct node *other = bucket->nodes; other; other = other->bucket_next) {
 		struct holder holder = seen(world, other);
 

@@ -329,7 +329,7 @@ static bool before(struct decision *d, struct sockaddr_storage *copy, struct add
 	struct question question = claim_question(d);
 	question.address = (const void *)copy;
 	question.length = address->length;
-	question.uid = is_reserved(copy, address->length) ? ask_caller() : 0;
+	question.uid = d->caller = is_reserved(copy, address->length) ? ask_caller() : 0;
 	question.self = known ? &self : NULL;
 	bool decided = claim_before(d, &question, &rewritten, &length);
 	if (length) {

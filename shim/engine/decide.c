@@ -264,6 +264,7 @@ static void judge_bucket(struct decision *d, const struct facts *facts, struct w
 	judge_begin(&by[0], session.profile, d->call, &d->claim, &r->memory);
 	if (r->doubtful)
 		judge_begin(&by[1], session.profile, d->call, &d->claim, &r->alone);
+	by[0].caller = by[1].caller = d->caller;
 	judge_holders(d, facts, walk, by);
 	judge_end(&by[0], &d->verdict);
 	if (!r->doubtful)

@@ -14,6 +14,7 @@ struct decision {
 	int fd;
 	struct slot *slot;
 	struct holder claim;
+	uint32_t caller; /* of a bind to a reserved port: effective user; else 0 */
 	uint32_t bucket;
 	reference closed; /* a holder passed over, for this process closed it: the host knows whether others have it */
 	bool closed_listener;
@@ -39,7 +40,7 @@ static inline void decision_begin(struct decision *d, enum call call, int fd)
 	d->slot = NULL;
 	d->claim = (struct holder){ 0 };
 	d->closed = 0;
-	d->bucket = d->doubtful = 0;
+	d->bucket = d->doubtful = d->caller = 0;
 	d->met = d->decided = d->host_refused = d->unseen = d->probe = d->unknown = d->plain = d->outside = d->strange = false;
 	d->turn.state = TURN_NONE;
 	verdict_begin(&d->verdict);

@@ -325,6 +325,7 @@ bool unseen_decide(struct decision *d)
 	registry_memory(&session.registry, d->bucket, &memory, &source);
 	claim_meets(d);
 	judge_begin(&hearing.judgement, session.profile, d->call, &d->claim, &memory);
+	hearing.judgement.caller = d->caller;
 	hear_unlisted(&hearing);
 	if (diag_dump(d->claim.protocol, d->claim.port, DIAG_ALL, hear, &hearing) < 0)
 		return false;

@@ -403,7 +403,7 @@ static void end_bind(const struct judgement *judgement, struct verdict *verdict)
 		}
 		verdict->rule = shared;
 	}
-	if (bsd_is(judgement->profile, trait_bind_order, bind_order_openbsd) && claim->port && claim->port < IPPORT_RESERVED && claim->uid)
+	if (bsd_is(judgement->profile, trait_bind_order, bind_order_openbsd) && claim->port && claim->port < IPPORT_RESERVED && judgement->caller)
 		bsd_answer(verdict, EACCES, &bind_privileged_last);
 }
 

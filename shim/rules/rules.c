@@ -13,6 +13,7 @@ void judge_begin(struct judgement *judgement, const struct profile *profile, enu
 	judgement->call = call;
 	judgement->automatic = judgement->refused = false;
 	judgement->claim = *claim;
+	judgement->caller = claim->uid;
 	judgement->memory = memory ? *memory : nothing;
 	judgement->seen = judgement->scratch = 0;
 	judgement->rule = NULL;

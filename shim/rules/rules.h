@@ -250,6 +250,7 @@ struct judgement {
 	const struct profile *profile;
 	enum call call; /* CALL_BIND or CALL_LISTEN; alone also CALL_CONNECT, then always automatic */
 	bool automatic; /* set after judge_begin(): the system tries claim.port of its own accord */
+	uint32_t caller; /* effective user, who need not be claim.uid, but is until it is set after judge_begin() */
 	struct holder claim;
 	struct memory memory;
 	uint32_t seen;      /* holders judged */

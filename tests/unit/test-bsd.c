@@ -545,6 +545,25 @@ Test(bsd, openbsd_privilege_is_last)
 	cr_expect_eq(try_bind(&port, claim), IN_USE);
 }
 
+/* And it is the caller's. */
+Test(bsd, openbsd_privilege_is_of_the_caller)
+{
+	static const struct { uint32_t creator, caller; int error; } cases[] = { { 0, 1000, EACCES }, { 1000, 0, 0 } };
+	struct holder claim = tcp("127.0.0.1", 0);
+
+	claim.port = 80;
+	for (size_t i = 0; i < sizeof cases / sizeof *cases; i++) {
+		struct judgement judgement;
+		struct verdict verdict;
+
+		claim.uid = cases[i].creator;
+		judge_begin(&judgement, system_of(OPENBSD), CALL_BIND, &claim, NULL);
+		judgement.caller = cases[i].caller;
+		judge_end(&judgement, &verdict);
+		cr_expect_eq(verdict.error, cases[i].error);
+	}
+}
+
 /* A family that is not looked at is read as IPv4: the flow label of an IPv6 address is its address. */
 Test(bsd, strange_family_is_read_as_ipv4)
 {
