@@ -43,11 +43,13 @@ struct node {
 	struct node *listener; /* of a child nobody accepted yet */
 	struct node *queue;    /* of a listener, oldest first */
 	struct node *queue_next;
-	unsigned queued, backlog;
+	unsigned queued, room;
 	struct message *inbox;
 	struct group *groups;
 	bool fin_sent, fin_received, closed_first, read_shut;
+	bool apart;            /* both ways were shut when the other side acknowledged that it would send no more */
 	bool deaf, mute;       /* shut down without a connection */
+	bool balanced;         /* had SO_REUSEPORT_LB when it was bound */
 	bool turns_away;       /* a listener that was shut down */
 	bool throws_away;      /* SO_LINGER, 0 seconds */
 	bool is_over;          /* connected to nobody */
@@ -159,6 +161,7 @@ static void hold(struct world *world, struct node *node, const struct holder *cl
 	node->holder = *claim;
 	node->holder.order = ++world->order;
 	memcpy(node->bound, claim->address, sizeof node->bound);
+	node->balanced = claim->options & OPTION_REUSEPORT_LB;
 	link_node(node, bucket, claim->options & OPTION_TAIL);
 }
 
@@ -247,13 +250,20 @@ static enum state state_for(const struct node *node, enum call call)
 	return node->bucket_link ? STATE_BOUND : STATE_UNBOUND;
 }
 
+static uint8_t shut_of(const struct node *node)
+{
+	bool apart = node->apart || (node->fin_sent && node->fin_received);
+
+	return (node->fin_sent || node->mute ? SHUT_OUT : 0) | (node->read_shut || node->fin_received ? SHUT_IN : 0) | (apart ? SHUT_APART : 0);
+}
+
 static struct question question_of(const struct world *world, const struct node *node, enum call call)
 {
 	return (struct question){
 		.call = call, .profile = world->profile, .domain = node->holder.domain, .protocol = node->holder.protocol,
 		.state = state_for(node, call), .options = node->holder.options, .uid = world->uid,
 		.alone = true, .loopback_alias = world->loopback_alias, .ifindex = node->holder.ifindex,
-		.self = node->bucket_link ? &node->holder : NULL,
+		.self = node->bucket_link ? &node->holder : NULL, .shut = shut_of(node),
 	};
 }
 
@@ -512,6 +522,11 @@ static bool ends_as_linux(const struct world *world)
 	return world->profile->family->asks(world->profile) & ENDS_AS_LINUX;
 }
 
+static bool ends_as_bsd(const struct world *world)
+{
+	return world->profile->family->asks(world->profile) & ENDS_AS_BSD;
+}
+
 static void receive_reset(struct world *world, struct node *node)
 {
 	node->error = node->fin_received && ends_as_linux(world) ? EPIPE : ECONNRESET;
@@ -586,6 +601,7 @@ static void send_fin(struct world *world, struct node *node)
 	if (node->fin_sent)
 		return;
 	node->fin_sent = true;
+	node->apart = node->read_shut;
 	node->closed_first = !node->fin_received;
 	if (!other)
 		return;
@@ -605,7 +621,7 @@ static void close_connection(struct world *world, struct node *node)
 {
 	if (!node->other && !node->fin_received) {
 		destroy(node);
-	} else if (node->inbox || node->throws_away) {
+	} else if (node->throws_away || (node->inbox && !ends_as_bsd(world))) {
 		throw_away(world, node);
 	} else {
 		send_fin(world, node);
@@ -841,7 +857,7 @@ static void begin_to_listen(const struct world *world, struct node *node)
 	uint32_t receiver = world->profile->trait[trait_receiver];
 
 	node->holder.state = STATE_LISTENING;
-	if (receiver == receiver_last_bound || receiver == receiver_eldest_wildcard)
+	if (receiver != receiver_last_listening && receiver != receiver_last_reuseport)
 		return;
 	unlink_node(node);
 	link_node(node, node->bucket, last);
@@ -857,6 +873,16 @@ static bool listen_nowhere(struct world *world, struct node *node)
 		return false;
 	hold(world, node, &claim);
 	return true;
+}
+
+/* net/ipv4/tcp_ipv4.c tcp_v4_conn_request(), sk_acceptq_is_full(), if the system does not say. */
+static unsigned room_for(const struct world *world, int backlog)
+{
+	const struct family *family = world->profile->family;
+
+	if (family->room)
+		return family->room(world->profile, backlog);
+	return 1 + (backlog < 0 || backlog > SOMAXCONN_WORLD ? SOMAXCONN_WORLD : (unsigned)backlog);
 }
 
 int world_listen(struct world *world, int fd, int backlog)
@@ -882,7 +908,7 @@ int world_listen(struct world *world, int fd, int backlog)
 	}
 	if (node->holder.state != STATE_LISTENING)
 		begin_to_listen(world, node);
-	node->backlog = backlog < 0 || backlog > SOMAXCONN_WORLD ? SOMAXCONN_WORLD : (unsigned)backlog;
+	node->room = room_for(world, backlog);
 	return 0;
 }
 
@@ -922,12 +948,15 @@ static struct node *find_connection(struct world *world, enum protocol protocol,
 }
 
 /* SO_REUSEPORT_LB: a group comes before single sockets; a socket for both stacks is in none. */
-static unsigned rank_of(const struct holder *holder, const struct end *to)
+static unsigned rank_of(const struct world *world, const struct node *node, const struct end *to)
 {
+	const struct holder *holder = &node->holder;
 	bool both = holder->domain == AF_INET6 && address_is_any(holder) && !(holder->options & OPTION_V6ONLY);
 	unsigned rank = match(holder, to);
 
-	return rank && holder->options & OPTION_REUSEPORT_LB && !both ? rank + 8 : rank;
+	if (rank && holder->domain == AF_INET && world->profile->trait[trait_receiver] == receiver_ipv4_first)
+		rank += 8;
+	return rank && node->balanced && !both ? rank + 8 : rank;
 }
 
 /* The socket in `state` a segment to that end goes to; of equals the first in the list, or the last.  Where the first one
@@ -942,7 +971,7 @@ static struct node *find_receiver(struct world *world, enum protocol protocol, e
 
 	for (struct node *node = bucket_of(world, protocol, to->port)->nodes; node; node = node->bucket_next) {
 		bool eldest = receiver == receiver_eldest_wildcard && is_wildcard(&node->holder);
-		unsigned rank = rank_of(&node->holder, to);
+		unsigned rank = rank_of(world, node, to);
 
 		if (node->holder.protocol != protocol || !(node->holder.state == state || (deaf && node->holder.state == STATE_BOUND)))
 			continue;
@@ -986,7 +1015,7 @@ static void join(struct node *node, struct node *other)
 	other->remote = local_end(node);
 	node->remote = local_end(other);
 	node->holder.state = other->holder.state = STATE_CONNECTED;
-	node->fin_sent = node->fin_received = node->closed_first = node->read_shut = node->is_over = false;
+	node->fin_sent = node->fin_received = node->closed_first = node->read_shut = node->apart = node->is_over = false;
 }
 
 /* The connection as its listener has it: a socket of its own, which nobody accepted yet. */
@@ -1030,7 +1059,7 @@ static bool arrive(struct world *world, struct node *client, const struct end *t
 		return event(world, client, CALL_CONNECT, find_receiver(world, PROTOCOL_TCP, STATE_BOUND, to) ? EVENT_UNLISTENED : EVENT_REFUSED);
 	if (receiver->holder.state != STATE_LISTENING)
 		return event(world, client, CALL_CONNECT, EVENT_UNLISTENED);
-	if (receiver->queued > receiver->backlog)
+	if (receiver->queued >= receiver->room)
 		return event(world, client, CALL_CONNECT, EVENT_FULL);
 	make_child(world, receiver, client, to);
 	return true;
@@ -1119,6 +1148,18 @@ static int connect_to(struct world *world, struct node *node, const struct end *
 	return 0;
 }
 
+/* udp_disconnect() */
+static void disconnect(const struct world *world, struct node *node)
+{
+	static const uint8_t any[16];
+	bool forgets = world->profile->family->asks(world->profile) & FORGETS_BOUND;
+
+	if (node->holder.state != STATE_CONNECTED)
+		return;
+	node->holder.state = STATE_BOUND;
+	memcpy(node->holder.address, forgets ? any : node->bound, sizeof any);
+}
+
 int world_connect(struct world *world, int fd, const struct sockaddr *given, socklen_t length)
 {
 	struct node *node = find(world, fd);
@@ -1132,6 +1173,8 @@ int world_connect(struct world *world, int fd, const struct sockaddr *given, soc
 	if (!node)
 		return -1;
 	memcpy(&copy, given, length < sizeof copy ? length : sizeof copy);
+	if (node->holder.protocol == PROTOCOL_UDP && ends_as_bsd(world))
+		disconnect(world, node);
 	question = question_of(world, node, CALL_CONNECT);
 	question.address = (const uint8_t *)&copy;
 	question.length = length;
@@ -1167,6 +1210,10 @@ int world_accept(struct world *world, int fd)
 		return fail(node->turns_away ? EINVAL : EAGAIN);
 	take_from_queue(child);
 	child->holder.options &= ~OPTION_ORPHAN;
+	if (child->is_over && world->profile->family->asks(world->profile) & ABORTS_ACCEPT)
+		return destroy(child), fail(ECONNABORTED);
+	if (child->is_over && ends_as_bsd(world))
+		kill_socket(child);
 	return open_descriptor(world, child);
 }
 
@@ -1178,35 +1225,53 @@ static void stop_sending(struct world *world, struct node *node)
 		node->fin_sent = true;
 }
 
+/* A socket that ends, but remembers what it was. */
+static void end_listener(struct node *node, int how)
+{
+	node->holder.options |= OPTION_LISTENED;
+	node->read_shut = how != SHUT_WR;
+}
+
+static void stop_receiving(struct world *world, struct node *node)
+{
+	node->read_shut = true;
+	if (ends_as_bsd(world))
+		drop_inbox(node);
+}
+
 int world_shutdown(struct world *world, int fd, int how)
 {
 	struct node *node = find(world, fd);
 	struct question question;
 	bool final;
+	int error;
 
 	if (!node)
 		return -1;
 	question = question_of(world, node, CALL_SHUTDOWN);
 	question.argument = how;
 	final = before_plain(world, &question);
+	error = world->verdict.error;
 	if (world->verdict.flags & (VERDICT_UNLISTENS | VERDICT_UNBINDS | VERDICT_KILLS | VERDICT_DEAFENS))
 		reset_queue(world, node);
+	if (world->verdict.flags & VERDICT_KILLS && node->holder.state == STATE_LISTENING)
+		end_listener(node, how);
 	if (world->verdict.flags & VERDICT_DEAFENS)
 		node->turns_away = true;
 	if (world->verdict.flags & VERDICT_UNLISTENS)
 		node->holder.state = STATE_BOUND;
 	if (world->verdict.flags & VERDICT_INTERRUPTS)
 		node->error = ECONNABORTED;
+	if (!final && how != SHUT_WR)
+		stop_receiving(world, node);
 	if (!final && how != SHUT_RD && (node->holder.state == STATE_CONNECTED || node->holder.protocol == PROTOCOL_UDP))
 		stop_sending(world, node);
-	if (!final && how != SHUT_WR)
-		node->read_shut = true;
-	if (final && world->verdict.error == ENOTCONN && ends_as_linux(world)) {
+	if (final && error == ENOTCONN && ends_as_linux(world)) {
 		node->deaf |= how != SHUT_WR;
 		node->mute |= how != SHUT_RD;
 	}
 	apply_flags(world, node);
-	return final && world->verdict.error ? fail(world->verdict.error) : 0;
+	return error ? fail(error) : 0;
 }
 
 /* ---- names and options ---- */
@@ -1258,7 +1323,7 @@ static struct option_question option_question_of(const struct world *world, cons
 	return (struct option_question){
 		.call = call, .profile = world->profile, .domain = node->holder.domain, .protocol = node->holder.protocol,
 		.state = state_for(node, call), .options = node->holder.options, .level = level, .name = name, .alone = true,
-		.shut = node->fin_sent && (node->read_shut || node->fin_received),
+		.shut = shut_of(node),
 	};
 }
 
@@ -1384,6 +1449,12 @@ static void deliver(struct node *to, const void *text, size_t length)
 	*last = message;
 }
 
+static void deliver_stream(const struct world *world, struct node *to, const void *text, size_t length)
+{
+	if (!(to->read_shut && ends_as_bsd(world)))
+		deliver(to, text, length);
+}
+
 static ssize_t send_stream(struct world *world, struct node *node, const void *text, size_t length)
 {
 	struct node *other = node->other;
@@ -1395,7 +1466,7 @@ static ssize_t send_stream(struct world *world, struct node *node, const void *t
 	if (node->fin_sent || node->mute || !other)
 		return fail(EPIPE);
 	if (other->references || other->listener)
-		deliver(other, text, length);
+		deliver_stream(world, other, text, length);
 	else
 		throw_away(world, other); /* nobody will read it */
 	return (ssize_t)length;

@@ -423,7 +423,18 @@ static bool is_in_the_way(const struct judgement *judgement, const struct holder
 
 static uint32_t bsd_asks(const struct profile *profile)
 {
-	return family_asks(profile) | (bsd_is(profile, trait_unlistened, unlistened_unseen) ? 0 : ASKS_DEAF);
+	static const uint16_t ends[] = {
+		[bind_order_lite2] = FORGETS_BOUND,
+		[bind_order_freebsd13] = FORGETS_BOUND | ABORTS_ACCEPT,
+		[bind_order_freebsd14] = FORGETS_BOUND | ABORTS_ACCEPT,
+		[bind_order_dragonfly] = ABORTS_ACCEPT,
+		[bind_order_netbsd] = FORGETS_BOUND | ABORTS_ACCEPT,
+		[bind_order_openbsd] = FORGETS_BOUND | ABORTS_ACCEPT,
+		[bind_order_xnu] = FORGETS_BOUND,
+	};
+	uint32_t deaf = bsd_is(profile, trait_unlistened, unlistened_unseen) ? 0 : ASKS_DEAF;
+
+	return family_asks(profile) | ENDS_AS_BSD | ends[profile->trait[trait_bind_order]] | deaf;
 }
 
 static uint32_t bsd_bucket(const struct profile *profile, enum protocol protocol, uint16_t port)
@@ -468,7 +479,7 @@ static void bsd_end(struct judgement *judgement, struct verdict *verdict)
 
 static int bsd_error(const struct profile *profile, enum call call, int host_errno)
 {
-	if (call == CALL_SHUTDOWN && host_errno == ENOTCONN && bsd_is(profile, trait_idle_shutdown, idle_shutdown_ends))
+	if (call == CALL_SHUTDOWN && host_errno == ENOTCONN && !bsd_is(profile, trait_idle_shutdown, idle_shutdown_enotconn))
 		return 0;
 	/* A connection that exists already (in_pcbconnect()). */
 	return call == CALL_CONNECT && host_errno == EADDRNOTAVAIL ? EADDRINUSE : host_errno;
@@ -540,5 +551,6 @@ const struct family family_bsd = {
 	.fresh = bsd_fresh,
 	.bound = bsd_bound,
 	.port = ALONE_ONLY(bsd_port),
+	.room = ALONE_ONLY(bsd_room),
 	.event = bsd_event,
 };

@@ -34,6 +34,7 @@ bool bsd_before(const struct question *, struct verdict *, struct sockaddr_stora
 void bsd_option(const struct option_question *, struct option_answer *);
 uint32_t bsd_fresh(const struct profile *, uint8_t domain, enum protocol);
 uint16_t bsd_port(const struct profile *, enum call, const struct holder *claim, uint32_t start, uint32_t attempt);
+unsigned bsd_room(const struct profile *, int backlog);
 void bsd_event(const struct question *, enum event, struct verdict *);
 
 #endif

@@ -32,16 +32,22 @@ static const struct rule connect_listening = { "connect/listening", "the socket 
 static const struct rule connect_connected = { "connect/connected", "the socket is connected", NULL, FOR_PEOPLE("kern/uipc_socket.c soconnect()") };
 static const struct rule connect_port = { "connect/port", "there is no port 0 to connect to", NULL, FOR_PEOPLE("netinet/in_pcb.c in_pcbladdr()") };
 static const struct rule connect_any = { "connect/any", "nobody is there", "the program named a host, such as 127.0.0.1", FOR_PEOPLE("netinet/in_pcb.c in_pcbconnect()") };
+static const struct rule connect_broadcast = { "connect/broadcast", "a TCP socket connects to one host", NULL, FOR_PEOPLE("netinet/tcp_usrreq.c tcp_usr_connect(), FreeBSD 13.0") };
 static const struct rule connect_unreachable = { "connect/unreachable", "there is no route to it", NULL, FOR_PEOPLE("netinet/in_pcb.c in_pcbladdr()") };
 static const struct rule connect_refused = { "connect/refused", "nobody listens there", NULL, FOR_PEOPLE("netinet/tcp_input.c tcp_input()") };
 static const struct rule connect_silent = { "connect/silent", "a socket has that port and does not listen: the request is dropped", NULL, FOR_PEOPLE("netinet/tcp_input.c tcp_input(), TCPS_CLOSED") };
 static const struct rule connect_full = { "connect/full", "the listener's queue is full: the request is dropped", NULL, FOR_PEOPLE("kern/uipc_socket.c sonewconn()") };
+static const struct rule connect_reset = { "connect/full", "the listener's queue is full: the connection is reset as soon as it stands", NULL,
+	FOR_PEOPLE("netinet/tcp_input.c tcp_input(), net.inet.tcp.syncache.rst_on_sock_fail, FreeBSD 13.0") };
 static const struct rule connect_tuple = { "connect/four-tuple", "that connection exists already", "it came from another port", FOR_PEOPLE("netinet/in_pcb.c in_pcbconnect()") };
 static const struct rule connect_self = { "connect/self", "a socket does not connect to its own address", "it were another address or port", FOR_PEOPLE("netinet/tcp_usrreq.c tcp_connect(), xnu-7195.141.2") };
 static const struct rule no_port = { "port/none-left", "no automatic port is left", NULL, FOR_PEOPLE("netinet/in_pcb.c") };
+static const struct rule accept_nobody = { "accept/ended", "shutdown() ended the listener, and nobody waits", NULL, FOR_PEOPLE("kern/uipc_syscalls.c accept()") };
 static const struct rule accept_not_listening = { "accept/not-listening", "the socket does not listen", NULL, FOR_PEOPLE("kern/uipc_syscalls.c accept()") };
 static const struct rule shutdown_idle = { "shutdown/not-connected", "the socket is not connected", NULL, FOR_PEOPLE("kern/uipc_socket.c soshutdown()") };
 static const struct rule not_connected = { "send/not-connected", "the socket is not connected", NULL, FOR_PEOPLE("kern/uipc_socket.c sosend(), soreceive()") };
+static const struct rule peer_shut = { "peer/shut-down", "the socket was shut down in both directions", NULL, FOR_PEOPLE("kern/uipc_syscalls.c getpeername(), xnu-7195.141.2") };
+static const struct rule send_shut = { "send/shut-down", "the socket was shut down", NULL, FOR_PEOPLE("kern/uipc_socket.c sosend()") };
 static const struct rule send_connected = { "send/connected", "a connected UDP socket sends to its peer only, and takes no address", "the socket were not connected", FOR_PEOPLE("netinet/udp_usrreq.c udp_output(), udp_send()") };
 static const struct rule ok_shutdown = { "ok/shutdown", "a socket without a connection stays as it is", NULL, FOR_PEOPLE("kern/uipc_socket.c soshutdown(), FreeBSD 13.0") };
 static const struct rule ok_ended = { "ok/ended", "shutdown() ends a socket that is not connected, and its port is free", NULL, FOR_PEOPLE("netinet/tcp_usrreq.c tcp_usrclosed()") };
@@ -374,6 +380,8 @@ static bool is_other_stack(const struct question *question)
 /* No interface but lo0, and no route: to a group, or to an address that nobody has. */
 static bool is_unreachable(const struct question *question)
 {
+	if (IS_ALONE(question) && is_broadcast(host4_of(question)))
+		return true;
 	if (is_multicast_host(question))
 		return IS_ALONE(question) && question->protocol == PROTOCOL_TCP;
 	return !is_local(question) && (IS_ALONE(question) || *host4_of(question) == 127);
@@ -385,6 +393,22 @@ static int unreachable(const struct question *question)
 	bool selects = is_netbsd(question->profile) || bsd_is(question->profile, trait_bind_order, bind_order_openbsd);
 
 	return IS_ALONE(question) && selects && (host4_of(question) || is_multicast_host(question)) ? EADDRNOTAVAIL : ENETUNREACH;
+}
+
+/* 13.0 and later. */
+static bool is_newer_freebsd(const struct profile *profile)
+{
+	return is_freebsd(profile) && !bsd_is(profile, trait_idle_shutdown, idle_shutdown_ends);
+}
+
+/* The same connection is there still; FreeBSD 14 asks whether the socket ever had one. */
+static bool refuses_again(const struct question *question, struct verdict *verdict)
+{
+	bool tries = question->options & OPTION_TRIES;
+
+	if (!(IS_ALONE(question) && question->shut & SHUT_APART) || bsd_is(question->profile, trait_bind_order, bind_order_freebsd14))
+		return bsd_answer(verdict, tries ? EALREADY : EISCONN, &connect_connected);
+	return bsd_answer(verdict, EADDRINUSE, &connect_tuple);
 }
 
 static bool connect_address(const struct question *question, struct verdict *verdict, struct sockaddr_storage *to, uint32_t *to_length)
@@ -405,6 +429,8 @@ static bool connect_address(const struct question *question, struct verdict *ver
 		return bsd_answer(verdict, EINVAL, &connect_any);
 	if (tcp && group && minds_multicast(profile))
 		return bsd_answer(verdict, EAFNOSUPPORT, &address_multicast);
+	if (tcp && is_newer_freebsd(profile) && is_broadcast(host4_of(question)))
+		return bsd_answer(verdict, EACCES, &connect_broadcast);
 	verdict->flags = flags;
 	if (port_of(question) == 0)
 		return bsd_answer(verdict, EADDRNOTAVAIL, &connect_port);
@@ -423,7 +449,7 @@ static bool before_connect(const struct question *question, struct verdict *verd
 	if (tcp && question->state == STATE_LISTENING)
 		return bsd_answer(verdict, EOPNOTSUPP, &connect_listening);
 	if (tcp && question->state == STATE_CONNECTED)
-		return bsd_answer(verdict, (question->options & OPTION_TRIES) ? EALREADY : EISCONN, &connect_connected);
+		return refuses_again(question, verdict);
 	if (!tcp && family_of(question) == AF_UNSPEC)
 		return false; /* disconnects */
 	if (connect_address(question, verdict, to, to_length))
@@ -438,22 +464,32 @@ static bool end_socket(const struct question *question, struct verdict *verdict)
 	return IS_ALONE(question);
 }
 
-/* soshutdown(), FreeBSD 13.0 and later. */
-static bool interrupts_accept(const struct profile *profile)
+/* The datagram socket is shut down, connected or not; macOS and the newer FreeBSD call for a connection, and only macOS lets it be. */
+static bool shut_datagrams(const struct question *question, struct verdict *verdict)
 {
-	return is_freebsd(profile) && !bsd_is(profile, trait_idle_shutdown, idle_shutdown_ends);
+	const struct profile *profile = question->profile;
+	bool told = bsd_is(profile, trait_idle_shutdown, idle_shutdown_enotconn);
+
+	if (told)
+		bsd_answer(verdict, ENOTCONN, &shutdown_idle);
+	return told && !is_freebsd(profile);
 }
 
 static bool before_shutdown(const struct question *question, struct verdict *verdict)
 {
 	const struct profile *profile = question->profile;
-	bool tcp = question->protocol == PROTOCOL_TCP;
+	bool told = bsd_is(profile, trait_idle_shutdown, idle_shutdown_enotconn);
 
 	if (question->options & OPTION_TRIES && bsd_is(profile, trait_unlistened, unlistened_silent) && question->argument != SHUT_RD)
 		return end_socket(question, verdict);
+	if (question->state == STATE_CONNECTED && IS_ALONE(question) && question->shut & SHUT_APART && told)
+		return bsd_answer(verdict, ENOTCONN, &shutdown_idle);
 	if (question->state == STATE_CONNECTED)
 		return false;
-	if (question->state == STATE_LISTENING && question->argument != SHUT_WR && interrupts_accept(profile))
+	if (question->protocol == PROTOCOL_UDP)
+		return shut_datagrams(question, verdict);
+	/* soshutdown() */
+	if (question->state == STATE_LISTENING && question->argument != SHUT_WR && is_newer_freebsd(profile))
 		verdict->flags = VERDICT_INTERRUPTS;
 	switch ((enum trait_idle_shutdown)profile->trait[trait_idle_shutdown]) {
 	case idle_shutdown_nothing:
@@ -461,7 +497,7 @@ static bool before_shutdown(const struct question *question, struct verdict *ver
 	case idle_shutdown_enotconn:
 		return bsd_answer(verdict, ENOTCONN, &shutdown_idle);
 	case idle_shutdown_ends:
-		if (tcp && question->argument != SHUT_RD)
+		if (question->argument != SHUT_RD)
 			return end_socket(question, verdict);
 		return (IS_ALONE(question) || question->state == STATE_LISTENING) && bsd_answer(verdict, 0, &ok_ended);
 	}
@@ -475,16 +511,57 @@ static bool before_accept(const struct question *question, struct verdict *verdi
 	return IS_ALONE(question) && question->state != STATE_LISTENING && bsd_answer(verdict, EINVAL, &accept_not_listening);
 }
 
-static bool before_send(const struct question *question, struct verdict *verdict)
+/* udp_output(): who has an address of its own need not look for one, and is told later that nobody knows the way. */
+static int send_unreachable(const struct question *question)
+{
+	bool specific = question->self && !address_is_any(question->self), ipv4 = host4_of(question);
+
+	if (ipv4 && !specific && !bsd_is(question->profile, trait_bind_order, bind_order_lite2))
+		return unreachable(question);
+	return ipv4 || is_multicast_host(question) ? EHOSTUNREACH : unreachable(question);
+}
+
+/* FreeBSD's udp_send() and macOS's udp_output() look at an IPv4 port on the way to an address of their own alone. */
+static bool sends_to_no_port(const struct question *question)
+{
+	bool specific = question->self && !address_is_any(question->self), xnu = bsd_is(question->profile, trait_bind_order, bind_order_xnu);
+
+	return port_of(question) == 0 && !(host4_of(question) && specific && (xnu || is_freebsd(question->profile)));
+}
+
+/* Where a datagram goes.  4.4BSD and DragonFly have a port by then. */
+static bool send_address(const struct question *question, struct verdict *verdict, struct sockaddr_storage *to, uint32_t *to_length)
+{
+	const struct profile *profile = question->profile;
+	bool lite2 = bsd_is(profile, trait_bind_order, bind_order_lite2);
+
+	if (lite2 || bsd_is(profile, trait_bind_order, bind_order_dragonfly))
+		verdict->flags = VERDICT_BINDS;
+	if (fails_by_form(question, verdict))
+		return true;
+	if (is_misplaced(question))
+		return bsd_answer(verdict, bsd_is(profile, trait_dual_stack, dual_stack_apart) ? EADDRNOTAVAIL : EINVAL, &address_mapped);
+	if (sends_to_no_port(question))
+		return bsd_answer(verdict, EADDRNOTAVAIL, &connect_port);
+	if (is_any_host(question))
+		return connect_to_any(question, verdict, to, to_length);
+	return (is_multicast_host(question) || is_broadcast(host4_of(question)) || !is_local(question)) &&
+	       bsd_answer(verdict, send_unreachable(question), &connect_unreachable);
+}
+
+static bool before_send(const struct question *question, struct verdict *verdict, struct sockaddr_storage *to, uint32_t *to_length)
 {
 	bool tcp = question->protocol == PROTOCOL_TCP;
 
-	if (tcp && question->state != STATE_CONNECTED)
-		return bsd_answer(verdict, ENOTCONN, &not_connected);
-	if (!tcp && question->address && question->state == STATE_CONNECTED)
+	if (tcp)
+		return question->state != STATE_CONNECTED && bsd_answer(verdict, ENOTCONN, &not_connected);
+	if (question->shut & SHUT_OUT)
+		return bsd_answer(verdict, EPIPE, &send_shut);
+	if (!question->address)
+		return false;
+	if (question->state == STATE_CONNECTED)
 		return bsd_answer(verdict, EISCONN, &send_connected);
-	/* No interface but lo0, and no route to a group. */
-	return !tcp && question->address && is_multicast_host(question) && bsd_answer(verdict, EHOSTUNREACH, &connect_unreachable);
+	return send_address(question, verdict, to, to_length);
 }
 
 /* macOS: an address is shown as whoever sees the socket reads it (netinet6/in6_pcb.c in6_mapped_sockaddr(),
@@ -506,34 +583,94 @@ static void show_name(const struct question *question, struct sockaddr_storage *
 	*to_length = sizeof shown;
 }
 
+/* Both ways shut; what has ended is. */
+static bool before_peer(const struct question *question, struct verdict *verdict)
+{
+	bool shut = question->state == STATE_DEAD || (question->shut & SHUT_OUT && question->shut & SHUT_IN);
+
+	if (shut && bsd_is(question->profile, trait_bind_order, bind_order_xnu))
+		return bsd_answer(verdict, EINVAL, &peer_shut);
+	return question->shut & SHUT_APART && bsd_answer(verdict, ENOTCONN, &not_connected);
+}
+
 /* ---- a socket that has ended ---- */
 
-static bool before_dead(const struct question *question, struct verdict *verdict)
+/* A listener it was: SO_ACCEPTCONN stays.  OpenBSD looks whether it can receive first. */
+static int nobody_waits(const struct question *question)
+{
+	return question->shut & SHUT_IN && bsd_is(question->profile, trait_bind_order, bind_order_openbsd) ? ECONNABORTED : EAGAIN;
+}
+
+/* soshutdown(): what is left can always be told to receive no more, but where a connection is called for. */
+static bool shutdown_dead(const struct question *question, struct verdict *verdict)
 {
 	const struct profile *profile = question->profile;
 	bool named = !bsd_is(profile, trait_refused_socket, refused_socket_nameless);
 
-	switch (question->call) {
-	case CALL_BIND:
-		return before_bind(question, verdict, NULL, NULL);
-	case CALL_CONNECT:
-		return bsd_answer(verdict, bsd_is(profile, trait_refused_socket, refused_socket_named_refused) ? ECONNREFUSED : EINVAL, &socket_gone);
-	case CALL_NAME:
-		return !named && bsd_answer(verdict, EINVAL, &socket_gone);
-	case CALL_PEER:
+	if (bsd_is(profile, trait_idle_shutdown, idle_shutdown_nothing))
+		return bsd_answer(verdict, 0, &ok_shutdown);
+	if (bsd_is(profile, trait_idle_shutdown, idle_shutdown_enotconn))
 		return bsd_answer(verdict, ENOTCONN, &socket_gone);
-	case CALL_SHUTDOWN:
-		if (bsd_is(profile, trait_idle_shutdown, idle_shutdown_nothing))
-			return bsd_answer(verdict, 0, &ok_shutdown);
-		return bsd_answer(verdict, named ? ENOTCONN : EINVAL, &socket_gone);
+	if (question->argument == SHUT_RD)
+		return bsd_answer(verdict, 0, &ok_ended);
+	return bsd_answer(verdict, named ? ECONNRESET : EINVAL, &socket_gone);
+}
+
+static bool dead_alone(const struct question *question, struct verdict *verdict)
+{
+	bool listened = question->options & OPTION_LISTENED;
+
+	switch (question->call) {
+	case CALL_CONNECT:
+		return listened && bsd_answer(verdict, EOPNOTSUPP, &connect_listening);
+	case CALL_ACCEPT:
+		return listened && bsd_answer(verdict, nobody_waits(question), &accept_nobody);
+	case CALL_NAME:
+		return bsd_is(question->profile, trait_refused_socket, refused_socket_nameless) && bsd_answer(verdict, EINVAL, &socket_gone);
+	case CALL_PEER:
+		return before_peer(question, verdict) || bsd_answer(verdict, ENOTCONN, &socket_gone);
 	case CALL_SEND:
 		return bsd_answer(verdict, EPIPE, &socket_gone);
 	case CALL_RECEIVE:
 		return bsd_answer(verdict, 0, &socket_gone);
+	default:
+		return false;
+	}
+}
+
+static bool before_dead(const struct question *question, struct verdict *verdict)
+{
+	if (IS_ALONE(question) && dead_alone(question, verdict))
+		return true;
+	switch (question->call) {
+	case CALL_BIND:
+		return before_bind(question, verdict, NULL, NULL);
+	case CALL_CONNECT:
+		return bsd_answer(verdict, bsd_is(question->profile, trait_refused_socket, refused_socket_named_refused) ? ECONNREFUSED : EINVAL, &socket_gone);
+	case CALL_SHUTDOWN:
+		return shutdown_dead(question, verdict);
+	case CALL_NAME:
 	case CALL_DUP:
 		return false;
 	default:
 		return bsd_answer(verdict, EINVAL, &socket_gone);
+	}
+}
+
+static bool before_alone(const struct question *question, struct verdict *verdict, struct sockaddr_storage *to, uint32_t *to_length)
+{
+	switch (question->call) {
+	case CALL_NAME:
+		show_name(question, to, to_length);
+		return false;
+	case CALL_PEER:
+		return before_peer(question, verdict);
+	case CALL_SEND:
+		return before_send(question, verdict, to, to_length);
+	case CALL_RECEIVE:
+		return question->protocol == PROTOCOL_TCP && question->state != STATE_CONNECTED && bsd_answer(verdict, ENOTCONN, &not_connected);
+	default:
+		return false;
 	}
 }
 
@@ -557,15 +694,8 @@ bool bsd_before(const struct question *question, struct verdict *verdict, struct
 		return before_accept(question, verdict);
 	case CALL_SHUTDOWN:
 		return before_shutdown(question, verdict);
-	case CALL_NAME:
-		show_name(question, to, to_length);
-		return false;
-	case CALL_SEND:
-		return before_send(question, verdict);
-	case CALL_RECEIVE:
-		return question->protocol == PROTOCOL_TCP && question->state != STATE_CONNECTED && bsd_answer(verdict, ENOTCONN, &not_connected);
 	default:
-		return false;
+		return IS_ALONE(question) && before_alone(question, verdict, to, to_length);
 	}
 }
 
@@ -604,6 +734,12 @@ void bsd_event(const struct question *question, enum event event, struct verdict
 		bsd_answer(verdict, ECONNREFUSED, &connect_refused);
 		break;
 	case EVENT_FULL:
+		/* The request goes to the syncache, the answer finds no room. */
+		if (is_freebsd(profile)) {
+			verdict->flags = VERDICT_KILLS;
+			bsd_answer(verdict, ECONNRESET, &connect_reset);
+			break;
+		}
 		verdict->flags = VERDICT_TRIES;
 		bsd_answer(verdict, ETIMEDOUT, &connect_full);
 		break;
@@ -643,4 +779,26 @@ uint16_t bsd_port(const struct profile *profile, enum call call, const struct ho
 	if (bsd_is(profile, trait_bsd_port_order, bsd_port_order_down))
 		return (uint16_t)(last - (start + attempt) % count);
 	return (uint16_t)(first + (start + attempt) % count);
+}
+
+/* Of what the program asked for the system makes so_qlimit (solisten()), and drops what comes when
+ * so_qlen is more (tcp_input(): NetBSD, OpenBSD, DragonFly), as much (macOS, kern.ipc.soqlimitcompat),
+ * or more than half as much again (sonewconn()). */
+unsigned bsd_room(const struct profile *profile, int backlog)
+{
+	static const struct { int none, least, most; unsigned halves, more; } queues[] = {
+		[bind_order_lite2] = { 0, 0, 5, 3, 1 },
+		[bind_order_freebsd13] = { 128, 0, 128, 3, 1 },
+		[bind_order_freebsd14] = { 128, 0, 128, 3, 1 },
+		[bind_order_dragonfly] = { 128, 0, 128, 2, 1 },
+		[bind_order_netbsd] = { 0, 0, 128, 2, 1 },
+		[bind_order_openbsd] = { 128, 80, 128, 2, 1 },
+		[bind_order_xnu] = { 128, 1, 128, 2, 0 },
+	};
+	uint32_t order = profile->trait[trait_bind_order];
+	int limit = backlog < 0 || (backlog == 0 && order == bind_order_xnu) ? queues[order].none : backlog;
+
+	limit = limit > queues[order].most ? queues[order].most : limit;
+	limit = limit < queues[order].least ? queues[order].least : limit;
+	return (unsigned)limit * queues[order].halves / 2 + queues[order].more;
 }

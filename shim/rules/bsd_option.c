@@ -16,6 +16,7 @@ static const struct rule option_bound = { "option/bound", "IPV6_V6ONLY cannot ch
 	FOR_PEOPLE("netinet6/ip6_output.c ip6_ctloutput()") };
 static const struct rule option_fixed = { "option/fixed", "IPv6 sockets are for IPv6 alone", NULL,
 	FOR_PEOPLE("netinet6/ip6_output.c ip6_ctloutput(), OpenBSD 2025, DragonFly 5.9") };
+static const struct rule option_gone = { "option/ended", "a refused connect() or a shutdown() ended the socket", "it were set before", FOR_PEOPLE("netinet/tcp_usrreq.c tcp_ctloutput()") };
 static const struct rule option_shut = { "option/shut-down", "the socket was shut down in both directions, or has ended", "it were set before",
 	FOR_PEOPLE("kern/uipc_socket.c sosetoptlock(), xnu-7195.141.2") };
 static const struct rule ok_option = { "ok/option", "nothing is to be checked", NULL, FOR_PEOPLE("kern/uipc_socket.c sosetopt(), sogetopt()") };
@@ -82,6 +83,12 @@ static void check_v6only(const struct option_question *question, struct option_a
 	}
 }
 
+/* tcp_ctloutput() comes first, where there is no pcb any more, and on FreeBSD 14. */
+static bool asks_what_has_ended(const struct profile *profile)
+{
+	return bsd_is(profile, trait_refused_socket, refused_socket_nameless) || bsd_is(profile, trait_bind_order, bind_order_freebsd14);
+}
+
 void bsd_option(const struct option_question *question, struct option_answer *result)
 {
 	const struct known *known = find(question);
@@ -93,13 +100,17 @@ void bsd_option(const struct option_question *question, struct option_answer *re
 		refuse(result, bsd_is(question->profile, trait_ipv4_v6only, ipv4_v6only_enoprotoopt) ? ENOPROTOOPT : EINVAL, &option_level);
 		return;
 	}
+	if (IS_ALONE(question) && known->option == OPTION_V6ONLY && question->state == STATE_DEAD && asks_what_has_ended(question->profile)) {
+		refuse(result, ECONNRESET, &option_gone);
+		return;
+	}
 	if (known->option == OPTION_REUSEPORT_LB && !bsd_is(question->profile, trait_reuseport_lb, reuseport_lb_known)) {
 		refuse(result, ENOPROTOOPT, &option_unknown);
 		return;
 	}
 	result->passes = false;
 	if (question->call == CALL_SETSOCKOPT && bsd_is(question->profile, trait_bind_order, bind_order_xnu) &&
-	    (question->state == STATE_DEAD || (IS_ALONE(question) && question->shut))) {
+	    (question->state == STATE_DEAD || (IS_ALONE(question) && question->shut & SHUT_OUT && question->shut & SHUT_IN))) {
 		refuse(result, EINVAL, &option_shut);
 		return;
 	}

@@ -194,6 +194,11 @@ struct profile {
 	PEOPLE_ONLY(const char *limits;)  /* what cannot be imitated, a line each; or NULL */
 };
 
+/* What a socket cannot do any more. */
+#define SHUT_OUT 0x1u   /* send */
+#define SHUT_IN 0x2u    /* receive */
+#define SHUT_APART 0x4u /* both, and its own end was acknowledged after that: no connection to a BSD (soisdisconnected()) */
+
 /* One socket call before any holder is looked at. */
 struct question {
 	enum call call;
@@ -208,6 +213,7 @@ struct question {
 	bool loopback_alias;    /* 127.0.0.2 and its like were added to the loopback interface */
 	uint32_t ifindex;       /* alone only: device the socket is bound to, 0: none */
 	const struct holder *self; /* the socket as it is bound already, or NULL; but for bind() alone only */
+	uint8_t shut;           /* alone only: SHUT_* */
 };
 
 struct option_question {
@@ -219,7 +225,7 @@ struct option_question {
 	const void *value; /* set: readable for length bytes; else NULL */
 	uint32_t length;   /* set: optlen; get: room in the program's buffer */
 	bool alone;        /* as in struct question */
-	bool shut;         /* alone: nothing can be sent or received any more */
+	uint8_t shut;      /* alone: SHUT_* */
 };
 
 struct option_answer {
@@ -301,6 +307,13 @@ enum event {
 #define ASKS_DEAF 0x80u
 /* before() has nothing to say when an IPv4 socket binds an IPv4 address and a port of 1024 or more. */
 #define LEAVES_IPV4 0x100u
+/* Alone: close() is no reset although something was not read; what was not, and what comes, is lost after a shutdown() of
+ * that way; a datagram socket is disconnected before it is connected again. */
+#define ENDS_AS_BSD 0x200u
+/* And it has all addresses then, not the one it was bound to. */
+#define FORGETS_BOUND 0x400u
+/* accept() of a connection that was reset is ECONNABORTED, no socket that has ended. */
+#define ABORTS_ACCEPT 0x800u
 
 struct family {
 	const char *name;
@@ -335,6 +348,7 @@ struct family {
 	uint32_t (*bound)(const struct profile *, const struct holder *claim, int error);
 	void (*source)(const struct profile *, const struct holder *socket, const uint8_t *to, uint8_t *from);
 	uint16_t (*port)(const struct profile *, enum call, const struct holder *claim, uint32_t start, uint32_t attempt);
+	unsigned (*room)(const struct profile *, int backlog);
 	void (*event)(const struct question *, enum event, struct verdict *);
 };
 
@@ -356,7 +370,7 @@ struct family {
  *            is none, and what happens to the connection is an event().
  *   ACCEPT   not a listener.  Go on: the queue; empty is EAGAIN.
  *   SHUTDOWN argument is how.  Not connected, or a listener (VERDICT_UNLISTENS, _UNBINDS, _KILLS).  Go on: the
- *            connection's end is sent.
+ *            connection's end is sent; an error beside that is told all the same.
  *   NAME, PEER, SEND, RECEIVE  where it is not what the machine does: the address; ENOTCONN; EPIPE, EDESTADDRREQ
  *            or the data; ENOTCONN or the data (final without an error: what there is, and then its end).
  *   DUP, SETEUID  where there is no such call.
@@ -370,6 +384,7 @@ struct family {
  * port()    the attempt-th port tried for bind(0), listen() or connect(), 0 when all were; start: a random number,
  *   the same for all attempts, one more at the next call.  Each is judged (judgement.automatic), of connect() also
  *   whether the connection exists already; the first that is not refused is taken.
+ * room()    how many connections wait for accept() before EVENT_FULL; NULL: one more than the backlog, as on Linux.
  * event()   what the program sees then; *verdict is zeroed before, and no error means that it makes no odds.
  * inherited(), released(), anchors(), end()'s VERDICT_BINDS as above.  A remnant keeps its options (OPTION_CHILD).
  */
