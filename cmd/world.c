@@ -204,6 +204,8 @@ static struct holder seen(const struct world *world, const struct node *node)
 		memcpy(holder.address, node->bound, sizeof holder.address);
 	if (node->is_over && !node->listener && holder.state == STATE_CONNECTED)
 		holder.state = STATE_BOUND;
+	if (holder.state == STATE_CONNECTED && (node->fin_sent || node->fin_received))
+		holder.options |= OPTION_ENDS;
 	return holder;
 }
 
@@ -261,7 +263,8 @@ static struct question question_of(const struct world *world, const struct node 
 {
 	return (struct question){
 		.call = call, .profile = world->profile, .domain = node->holder.domain, .protocol = node->holder.protocol,
-		.state = state_for(node, call), .options = node->holder.options, .uid = world->uid,
+		.state = state_for(node, call), .uid = world->uid,
+		.options = node->holder.options | (node->fin_sent ? OPTION_ENDS : 0),
 		.alone = true, .loopback_alias = world->loopback_alias, .ifindex = node->holder.ifindex,
 		.self = node->bucket_link ? &node->holder : NULL, .shut = shut_of(node),
 	};

@@ -38,6 +38,7 @@ static void correct(struct holder *known, const struct holder *fact)
 	if (!(session.asks & ASKS_BOUND(known->protocol)))
 		memcpy(known->address, fact->address, sizeof known->address);
 	known->state = fact->state;
+	known->options |= fact->options & OPTION_ENDS;
 	known->ifindex = fact->ifindex;
 }
 

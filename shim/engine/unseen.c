@@ -278,7 +278,9 @@ static bool hear(void *context, const struct diag_socket *socket)
 	if (registry_find(&session.registry, d->bucket, &holder, &record)) {
 		record.state = holder.state;
 		record.uid = holder.uid;
-		memcpy(record.address, holder.address, sizeof record.address);
+		record.options |= holder.options & OPTION_ENDS;
+		if (!(session.asks & ASKS_BOUND(record.protocol)))
+			memcpy(record.address, holder.address, sizeof record.address);
 		holder = record;
 	} else {
 		unseen_options(&holder);

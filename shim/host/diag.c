@@ -96,6 +96,8 @@ static void read_message(enum protocol protocol, const struct nlmsghdr *header, 
 	to->half_closed = to->holder.state == STATE_TIME_WAIT && message->idiag_state == TCP_FIN_WAIT2;
 	to->closing = message->idiag_inode == 0 && to->holder.state == STATE_CONNECTED &&
 		      STATE_BIT(message->idiag_state) & (STATE_BIT(TCP_FIN_WAIT1) | STATE_BIT(TCP_FIN_WAIT2) | STATE_BIT(TCP_CLOSING));
+	if (to->holder.state == STATE_CONNECTED && message->idiag_state > TCP_SYN_RECV)
+		to->holder.options = OPTION_ENDS;
 	to->holder.fd = -1;
 	to->inode = message->idiag_inode;
 	to->timer_ms = message->idiag_timer ? message->idiag_expires : 0;

@@ -11,7 +11,7 @@
 #include "../seldom.h"
 
 struct diag_socket {
-	struct holder holder; /* options: only OPTION_V6ONLY can be told */
+	struct holder holder; /* options: only OPTION_V6ONLY and OPTION_ENDS can be told */
 	struct holder peer;   /* of a connection: domain, address and port */
 	uint32_t inode;       /* 0: no descriptor (remnant, orphan, child not accepted yet) */
 	uint32_t timer_ms;    /* TIME_WAIT: what is left of it */

@@ -5,6 +5,8 @@
  *
  * Only the new socket's SO_REUSEADDR counts, and it never shares an address that a TCP socket is bound to
  * or listens on.  SO_EXCLBIND of either beats it and looks at both address families.  listen() asks nobody.
+ * What counts is the address given to bind() (conn_bound_addr_v6), whatever connect() makes of it.  Accepted sockets
+ * have none, and so have them all.
  */
 #include "family.h"
 
@@ -13,7 +15,7 @@
 #include <netinet/in.h>
 #include <string.h>
 
-#define TCP_BIND "illumos-gate inet/tcp/tcp_bind.c tcp_bindi(), 39707ee3"
+#define TCP_BIND "illumos-gate inet/tcp/tcp_bind.c tcp_bindi(), 39707ee3; inet/tcp/tcp_input.c tcp_conn_create_v4(), _v6()"
 #define TCP_CHECK "illumos-gate inet/tcp/tcp_bind.c tcp_bind_check(), tcp_bind_select_lport(), 39707ee3"
 #define UDP_BIND "illumos-gate inet/udp/udp.c udp_do_bind(), e939c4c9"
 #define SOCKFS "illumos-gate fs/sockfs/sockcommon_sops.c so_bind(), 0250c53a"
@@ -28,7 +30,7 @@ static const struct rule claim_exclusive = {
 	"this socket had no SO_EXCLBIND", FOR_PEOPLE(TCP_BIND "; " UDP_BIND),
 };
 static const struct rule no_reuseaddr = {
-	"conflict/no-reuseaddr", "the addresses overlap, and this socket lacks SO_REUSEADDR",
+	"conflict/no-reuseaddr", "the addresses overlap (what was accepted has all), and this socket lacks SO_REUSEADDR",
 	"this socket had SO_REUSEADDR; the holder's own does not matter", FOR_PEOPLE(TCP_BIND "; " UDP_BIND),
 };
 static const struct rule time_wait = {
@@ -51,7 +53,7 @@ static const struct rule bind_malformed = {
 	"bind/malformed", "length and family do not fit the socket", "the address were that of the socket's family", FOR_PEOPLE(SOCKFS),
 };
 static const struct rule bind_used = {
-	"bind/already-bound", "the socket has an address already", "it were a new socket", FOR_PEOPLE(TCP_CHECK "; " UDP_BIND),
+	"bind/already-bound", "the socket has an address already", "it were a new socket", FOR_PEOPLE(TCP_CHECK "; " UDP_BIND "; " SOCKFS),
 };
 static const struct rule bind_foreign = {
 	"bind/foreign-address", "no interface has that address", "the address belonged to an interface", FOR_PEOPLE(TCP_CHECK "; " UDP_BIND),
@@ -112,20 +114,39 @@ static bool excludes(const struct judgement *judgement, const struct holder *hol
 {
 	bool either = exclusive(judgement->profile, &judgement->claim) || exclusive(judgement->profile, holder);
 
-	return either && holder->state != STATE_TIME_WAIT;
+	return either && holder->state != STATE_TIME_WAIT && !(holder->protocol == PROTOCOL_TCP && holder->options & OPTION_ENDS);
+}
+
+static bool addresses_meet(const struct holder *claim, const struct holder *holder)
+{
+	return holder->options & OPTION_CHILD || holders_addresses_meet(claim, holder);
 }
 
 static void excluded(struct judgement *judgement, const struct holder *holder)
 {
-	if (holders_addresses_meet(&judgement->claim, holder))
+	if (addresses_meet(&judgement->claim, holder))
 		judgement_refuse(judgement, holder, EADDRINUSE,
 			exclusive(judgement->profile, holder) ? &holder_exclusive : &claim_exclusive);
+}
+
+/* conn_ipversion: UDP's bind() writes it, TCP's does not, so that a mapped address is IPv6 until it is connected. */
+static bool is_ipv4(const struct holder *holder)
+{
+	bool idle = holder->state == STATE_BOUND || holder->state == STATE_LISTENING;
+
+	return holder->protocol == PROTOCOL_TCP && idle ? holder->domain == AF_INET : holder_is_ipv4(holder);
 }
 
 /* `::' and 0.0.0.0 never meet, unless the system looks for a port of its own accord. */
 static bool other_family(const struct judgement *judgement, const struct holder *holder)
 {
-	return !judgement->automatic && holder_is_ipv4(&judgement->claim) != holder_is_ipv4(holder);
+	return !judgement->automatic && is_ipv4(&judgement->claim) != is_ipv4(holder);
+}
+
+/* Byte for byte: `::' is not ::ffff:0.0.0.0. */
+static bool same_bytes(const struct holder *claim, const struct holder *holder)
+{
+	return holder_is_ipv4(claim) == holder_is_ipv4(holder) && holders_same_address(claim, holder);
 }
 
 static void tcp_holder(struct judgement *judgement, const struct holder *holder)
@@ -139,11 +160,11 @@ static void tcp_holder(struct judgement *judgement, const struct holder *holder)
 		excluded(judgement, holder);
 		return;
 	}
-	if (other_family(judgement, holder) || !holders_addresses_meet(claim, holder))
+	if (other_family(judgement, holder) || !addresses_meet(claim, holder))
 		return;
 	if (!(claim->options & OPTION_REUSEADDR))
 		judgement_refuse(judgement, holder, EADDRINUSE, holder->state == STATE_TIME_WAIT ? &time_wait : &no_reuseaddr);
-	else if (idle && holders_same_address(claim, holder))
+	else if (idle && same_bytes(claim, holder))
 		judgement_refuse(judgement, holder, EADDRINUSE, &same_address);
 	else
 		judgement->scratch = true;
@@ -190,7 +211,7 @@ static bool bind_address_refused(const struct question *question, const struct g
 {
 	bool mapped_v6only = given->mapped && (question->options & OPTION_V6ONLY);
 	enum locality locality = given_locality(question, given);
-	bool group = locality == LOCALITY_MULTICAST || locality == LOCALITY_BROADCAST;
+	bool group = (locality == LOCALITY_MULTICAST || locality == LOCALITY_BROADCAST) && !given->mapped;
 
 	if (mapped_v6only || !(given_is_own(question, given) || (group && question->protocol == PROTOCOL_UDP)))
 		return verdict_final(verdict, EADDRNOTAVAIL, &bind_foreign);
@@ -225,6 +246,8 @@ static bool before_bind(const struct question *question, struct verdict *verdict
 
 	if (!question->address)
 		return false;
+	if (used && question->options & OPTION_ENDS) /* SS_CANTSENDMORE, before sockfs asks UDP */
+		return verdict_final(verdict, EINVAL, &bind_used);
 	if (question->length != length)
 		return verdict_final(verdict, given.family != AF_UNSPEC && given.family != question->domain ? EAFNOSUPPORT : EINVAL, &bind_malformed);
 	if (given.family != question->domain && question->domain == AF_INET6)
@@ -316,9 +339,14 @@ static void illumos_event(const struct question *question, enum event event, str
 	event_by_rules(question, event, &rules, verdict);
 }
 
+static uint32_t illumos_asks(const struct profile *profile)
+{
+	return family_asks(profile) | ASKS_BOUND(PROTOCOL_TCP) | ASKS_BOUND(PROTOCOL_UDP);
+}
+
 const struct family family_illumos = {
 	.name = "illumos",
-	.asks = family_asks,
+	.asks = illumos_asks,
 	.bucket = family_bucket,
 	.before = illumos_before,
 	.holder = illumos_holder,

@@ -41,6 +41,7 @@ enum call {
 #define OPTION_ORPHAN 0x400u      /* a child that nobody accepted yet */
 #define OPTION_AUTOBOUND 0x800u   /* its port was chosen by the system, by whatever call */
 #define OPTION_TRIES 0x1000u      /* alone only: STATE_CONNECTED, but no answer came yet */
+#define OPTION_ENDS 0x2000u       /* of a connection: either side sends no more; of a UDP socket: it does not */
 #define OPTION_OWN 0xffff0000u    /* the family's: left alone by everybody else */
 #define OPTION_SHARED 0x20u /* no option: it was duplicated, so closing one descriptor proves nothing */
 
