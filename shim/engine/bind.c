@@ -181,7 +181,7 @@ static int allowed(struct decision *d, const struct address *address)
 	int saved = errno;
 	if (d->slot->flags & SLOT_CONNECTED)
 		permit_exactly(d->fd, 0); /* its connect() made it permissive */
-	if (d->probe && probed(d, address)) {
+	if (d->probe && !stricter_refuses(d) && probed(d, address)) {
 		bound(d);
 		decide_explain(d, 0);
 		errno = saved;
@@ -306,10 +306,11 @@ static int bind_claim(struct decision *d, const struct address *address)
 	return refused(d, address);
 }
 
-/* Where rules ask who the caller is (the port is at the same place in both sockaddrs). */
+/* Where rules ask who the caller is: NFS and its lock manager are reserved, too (illumos). */
 static bool is_reserved(const struct sockaddr_storage *address, socklen_t length)
 {
-	return length >= offsetof(struct sockaddr_in, sin_addr) && ntohs(((const struct sockaddr_in *)address)->sin_port) < IPPORT_RESERVED;
+	uint16_t port = ntohs(((const struct sockaddr_in *)address)->sin_port); /* at the same place in both sockaddrs */
+	return length >= offsetof(struct sockaddr_in, sin_addr) && (port < IPPORT_RESERVED || port == 2049 || port == 4045);
 }
 
 static bool is_left_to_host(uint8_t domain, const struct sockaddr_storage *address, socklen_t length)

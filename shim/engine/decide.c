@@ -3,6 +3,8 @@
 #include "decide.h"
 
 #include <errno.h>
+#include <netinet/in.h>
+#include <netinet/tcp.h>
 #include <string.h>
 #include <sys/syscall.h>
 
@@ -62,6 +64,8 @@ static bool look_at_own(struct holder *holder)
 			holder->state = STATE_LISTENING;
 		else
 			holder->state = ask_connected(holder->fd) ? STATE_CONNECTED : STATE_BOUND;
+		if (holder->state == STATE_CONNECTED && !session.mirror && (ask_option(holder->fd, IPPROTO_TCP, TCP_INFO) & 0xff) > TCP_SYN_RECV)
+			holder->options |= OPTION_ENDS;
 	}
 	if (session.mirror && !session.beyond_host) { /* there an option stays on when it is turned off */
 		holder->options &= ~(OPTION_REUSEADDR | OPTION_REUSEPORT);

@@ -5,8 +5,8 @@
  *
  * Only the new socket's SO_REUSEADDR counts, and it never shares an address that a TCP socket is bound to
  * or listens on.  SO_EXCLBIND of either beats it and looks at both address families.  listen() asks nobody.
- * What counts is the address given to bind() (conn_bound_addr_v6), whatever connect() makes of it.  Accepted sockets
- * have none, and so have them all.
+ * What counts is the address given to bind() (conn_bound_addr_v6), whatever connect() makes of it.  Accepted sockets, and
+ * those that connect() gave a port, have none, and so have them all.
  */
 #include "family.h"
 
@@ -30,7 +30,7 @@ static const struct rule claim_exclusive = {
 	"this socket had no SO_EXCLBIND", FOR_PEOPLE(TCP_BIND "; " UDP_BIND),
 };
 static const struct rule no_reuseaddr = {
-	"conflict/no-reuseaddr", "the addresses overlap (what was accepted has all), and this socket lacks SO_REUSEADDR",
+	"conflict/no-reuseaddr", "the addresses overlap (a connection that was not bound has all), and this socket lacks SO_REUSEADDR",
 	"this socket had SO_REUSEADDR; the holder's own does not matter", FOR_PEOPLE(TCP_BIND "; " UDP_BIND),
 };
 static const struct rule time_wait = {
@@ -119,7 +119,7 @@ static bool excludes(const struct judgement *judgement, const struct holder *hol
 
 static bool addresses_meet(const struct holder *claim, const struct holder *holder)
 {
-	return holder->options & OPTION_CHILD || holders_addresses_meet(claim, holder);
+	return holder->options & (OPTION_CHILD | OPTION_CLIENT) || holders_addresses_meet(claim, holder);
 }
 
 static void excluded(struct judgement *judgement, const struct holder *holder)
@@ -132,9 +132,9 @@ static void excluded(struct judgement *judgement, const struct holder *holder)
 /* conn_ipversion: UDP's bind() writes it, TCP's does not, so that a mapped address is IPv6 until it is connected. */
 static bool is_ipv4(const struct holder *holder)
 {
-	bool idle = holder->state == STATE_BOUND || holder->state == STATE_LISTENING;
+	bool connected = holder->state == STATE_CONNECTED || holder->state == STATE_TIME_WAIT;
 
-	return holder->protocol == PROTOCOL_TCP && idle ? holder->domain == AF_INET : holder_is_ipv4(holder);
+	return holder->protocol == PROTOCOL_UDP || connected ? holder_is_ipv4(holder) : holder->domain == AF_INET;
 }
 
 /* `::' and 0.0.0.0 never meet, unless the system looks for a port of its own accord. */

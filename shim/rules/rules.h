@@ -209,7 +209,7 @@ struct question {
 	const uint8_t *address; /* bind, connect: the sockaddr as the program gave it, readable for length bytes */
 	uint32_t length;        /* as the program gave it */
 	int argument;           /* listen: backlog; shutdown: how; socket: type */
-	uint32_t uid;           /* effective, of the caller; may be 0 where the port is 1024 or more */
+	uint32_t uid;           /* effective, of the caller; may be 0 but for ports that some system reserves */
 	bool alone;             /* no host behind the rules (fakebind play): they must give every answer */
 	bool loopback_alias;    /* 127.0.0.2 and its like were added to the loopback interface */
 	uint32_t ifindex;       /* alone only: device the socket is bound to, 0: none */

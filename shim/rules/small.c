@@ -2,8 +2,8 @@
 /*
  * Two stacks of small machines, as far as their source was read: Zephyr's subsys/net/ip/net_context.c
  * check_used_port(), and NuttX's net/udp/udp_conn.c (01663808) and net/tcp/tcp_conn.c (007aabc4, b4d64a0d).
- * NuttX's listen() is net/tcp/tcp_listen.c (028e2d0f).  Zephyr's was not read: it asks nobody here, and what else nobody
- * read is as on Linux.
+ * NuttX's listen() is net/tcp/tcp_listen.c (028e2d0f), Zephyr's net_tcp_accept() in subsys/net/ip/tcp.c.  What nobody read is
+ * as on Linux.
  * Both keep IPv4 and IPv6 apart: an IPv4-mapped address is an IPv6 address that no interface has.
  */
 #include "family.h"
@@ -13,12 +13,14 @@
 
 #define ZEPHYR "zephyr subsys/net/ip/net_context.c check_used_port()"
 #define ZEPHYR_BIND "zephyr subsys/net/ip/net_context.c net_context_bind()"
+#define ZEPHYR_LISTEN "zephyr subsys/net/ip/tcp.c net_tcp_accept(), subsys/net/ip/connection.c conn_find_handler()"
 #define NUTTX_UDP "apache/nuttx net/udp/udp_conn.c, 01663808"
 #define NUTTX_TCP "apache/nuttx net/tcp/tcp_conn.c, 007aabc4 and b4d64a0d"
+#define NUTTX_LISTEN "apache/nuttx net/tcp/tcp_listen.c, 028e2d0f"
 #define NUTTX_INET "apache/nuttx net/inet/inet_sockif.c, 02c329a1"
 #define ZEPHYR_CONNECT "zephyr subsys/net/ip/net_context.c net_context_connect()"
 
-static const struct rule ok_listen = { "ok/listen", "listen() asks nobody, as far as it was read", NULL, FOR_PEOPLE("not examined") };
+static const struct rule ok_listen = { "ok/listen", "nobody listens there", NULL, FOR_PEOPLE(ZEPHYR_LISTEN "; " NUTTX_LISTEN) };
 static const struct rule listen_udp = { "listen/udp", "a UDP socket cannot listen", NULL, FOR_PEOPLE("POSIX listen()") };
 static const struct rule listen_connected = { "listen/connected", "the socket is connected", "it were a new socket", FOR_PEOPLE("POSIX listen()") };
 static const struct rule connect_used = { "connect/used", "the socket listens or is connected", "it were a new socket", FOR_PEOPLE("POSIX connect()") };
@@ -38,9 +40,8 @@ static const struct rule bind_family = { "bind/family", "the address is not of t
 
 /* ---- what both do ---- */
 
-/* Errors of length and family; used and foreign are the rules for an own and for a foreign address. */
-static bool before_bind(const struct question *question, int used_error, const struct rule *used, int foreign_error,
-			const struct rule *foreign, struct verdict *verdict)
+/* Errors of length and family, and this one for a foreign address. */
+static bool before_bind(const struct question *question, int foreign_error, const struct rule *foreign, struct verdict *verdict)
 {
 	struct given given = given_address(question);
 	enum locality locality;
@@ -51,8 +52,6 @@ static bool before_bind(const struct question *question, int used_error, const s
 		return verdict_final(verdict, EINVAL, &bind_malformed);
 	if (given.family != question->domain)
 		return verdict_final(verdict, EINVAL, &bind_family);
-	if (question->state != STATE_UNBOUND)
-		return verdict_final(verdict, used_error, used);
 	if (given.mapped)
 		return verdict_final(verdict, foreign_error, foreign);
 	locality = given_locality(question, &given);
@@ -116,7 +115,7 @@ static const struct rule zephyr_free = { "ok/free", "no socket overlaps", NULL, 
 static const struct rule zephyr_shared = {
 	"ok/shared", "this socket has SO_REUSEADDR, or both have SO_REUSEPORT", NULL, FOR_PEOPLE(ZEPHYR),
 };
-static const struct rule zephyr_used = { "bind/already-bound", "the socket has an address already", "it were a new socket", FOR_PEOPLE(ZEPHYR_BIND) };
+static const struct rule zephyr_used = { "bind/registered", "the socket has a connection handler already", "it were a new socket", FOR_PEOPLE(ZEPHYR_BIND) };
 static const struct rule zephyr_foreign = {
 	"bind/foreign-address", "no interface has that address", "the address belonged to an interface", FOR_PEOPLE(ZEPHYR_BIND),
 };
@@ -147,15 +146,27 @@ static struct holder zephyr_reads(const struct holder *claim, const struct holde
 	return read;
 }
 
+/* What net_conn_register() refuses to a listener. */
+static bool zephyr_twins(const struct holder *claim, const struct holder *holder)
+{
+	return holder->state == STATE_LISTENING && claim->domain == holder->domain && holders_same_address(claim, holder) &&
+		!(claim->options & holder->options & OPTION_REUSEPORT);
+}
+
 static void zephyr_holder(struct judgement *judgement, const struct holder *holder)
 {
 	const struct holder *claim = &judgement->claim, read = zephyr_reads(claim, holder);
 	const struct rule *rule;
 
-	if (judgement->call == CALL_LISTEN || !holders_same_port(claim, holder))
+	if (!holders_same_port(claim, holder))
 		return;
 	if (judgement->automatic) {
 		judgement_refuse(judgement, holder, EADDRINUSE, &taken);
+		return;
+	}
+	if (judgement->call == CALL_LISTEN) {
+		if (zephyr_twins(claim, holder))
+			judgement_refuse(judgement, holder, EADDRINUSE, &zephyr_same);
 		return;
 	}
 	if (claim->domain != read.domain || !holders_addresses_meet(claim, &read))
@@ -178,10 +189,19 @@ static const struct connect_rules zephyr_connect = {
 	EISCONN, EINVAL, EINVAL, ENETUNREACH, &connect_used, &connect_used, &connect_address, &connect_address,
 };
 
+/* A TCP socket has its conn_handler from listen() or connect() on until the connection is over (tcp_conn_release()), and
+ * can be bound again before and after. */
+static bool zephyr_is_registered(const struct question *question)
+{
+	return question->state != STATE_UNBOUND && !(question->protocol == PROTOCOL_TCP && question->state == STATE_BOUND);
+}
+
 static bool zephyr_before(const struct question *question, struct verdict *verdict, struct sockaddr_storage *to, uint32_t *to_length)
 {
+	if (question->call == CALL_BIND && zephyr_is_registered(question))
+		return verdict_final(verdict, EISCONN, &zephyr_used);
 	if (question->call == CALL_BIND)
-		return before_bind(question, EISCONN, &zephyr_used, ENOENT, &zephyr_foreign, verdict);
+		return before_bind(question, ENOENT, &zephyr_foreign, verdict);
 	return before_other(question, &zephyr_connect, verdict, to, to_length);
 }
 
@@ -203,6 +223,13 @@ static int zephyr_error(const struct profile *profile, enum call call, int host_
 	return call == CALL_BIND && host_errno == EADDRNOTAVAIL ? ENOENT : host_errno;
 }
 
+/* One address makes no socket IPv6 only, and [::1] may be in the way of IPv4 (zephyr_reads()). */
+static uint32_t zephyr_bound(const struct profile *profile, const struct holder *claim, int error)
+{
+	(void)profile, (void)error;
+	return claim->options;
+}
+
 const struct family family_zephyr = {
 	.name = "zephyr",
 	.asks = family_asks,
@@ -216,6 +243,7 @@ const struct family family_zephyr = {
 	.released = family_released,
 	.anchors = family_anchors,
 	.fresh = family_fresh,
+	.bound = zephyr_bound,
 	.port = ALONE_ONLY(family_port),
 	.event = small_event,
 };
@@ -236,7 +264,7 @@ static const struct rule nuttx_foreign = { "bind/foreign-address", "no interface
 
 static const struct rule nuttx_listen_taken = {
 	"listen/taken", "a socket listens on that address or on 0.0.0.0, be it this one", "the listener were closed",
-	FOR_PEOPLE("apache/nuttx net/tcp/tcp_listen.c, 028e2d0f"),
+	FOR_PEOPLE(NUTTX_LISTEN),
 };
 
 /* The new socket's own 0.0.0.0 meets nobody but another one. */
@@ -278,8 +306,10 @@ static const struct connect_rules nuttx_connect = {
 
 static bool nuttx_before(const struct question *question, struct verdict *verdict, struct sockaddr_storage *to, uint32_t *to_length)
 {
+	if (question->call == CALL_BIND && question->state != STATE_UNBOUND)
+		return verdict_final(verdict, EINVAL, &nuttx_used);
 	if (question->call == CALL_BIND)
-		return before_bind(question, EINVAL, &nuttx_used, EADDRNOTAVAIL, &nuttx_foreign, verdict);
+		return before_bind(question, EADDRNOTAVAIL, &nuttx_foreign, verdict);
 	if (question->call == CALL_LISTEN && question->state == STATE_LISTENING)
 		return verdict_final(verdict, EADDRINUSE, &nuttx_listen_taken);
 	return before_other(question, &nuttx_connect, verdict, to, to_length);
