@@ -337,6 +337,24 @@ Test(illumos, time_wait_and_children)
 	cr_expect_eq(bind_beside(profile, &b, &a), EADDRINUSE);
 	reuseaddr(profile, &b, 1);
 	cr_expect_eq(bind_beside(profile, &b, &a), 0, "past ESTABLISHED it excludes no more");
+	a.state = STATE_CONNECTED;
+	cr_expect_eq(bind_beside(profile, &b, &a), EADDRINUSE);
+	a.options |= OPTION_ENDS;
+	cr_expect_eq(bind_beside(profile, &b, &a), 0, "nor in CLOSE_WAIT or FIN_WAIT");
+}
+
+/* What counts is conn_bound_addr_v6, which no accepted socket has. */
+Test(illumos, accepted_sockets_have_all_addresses)
+{
+	const struct profile *profile = profile_of("illumos");
+	struct holder a = fresh_tcp("illumos", "127.0.0.1"), b = fresh_tcp("illumos", "127.0.0.2");
+
+	a.state = STATE_CONNECTED;
+	cr_expect_eq(bind_beside(profile, &b, &a), 0);
+	a.options |= OPTION_CHILD;
+	cr_expect_eq(bind_beside(profile, &b, &a), EADDRINUSE);
+	reuseaddr(profile, &b, 1);
+	cr_expect_eq(bind_beside(profile, &b, &a), 0);
 }
 
 Test(illumos, exclusive_by_default)
@@ -638,6 +656,13 @@ Test(zephyr, refusals)
 	struct holder a = fresh_tcp("zephyr", "203.0.113.7"), b = fresh_tcp("zephyr", "127.0.0.1");
 
 	cr_expect_eq(ask(profile, CALL_BIND, &a).verdict.error, ENOENT);
+	a.state = STATE_BOUND;
+	cr_expect_eq(ask(profile, CALL_BIND, &a).verdict.error, ENOENT, "a bound TCP socket has no connection handler");
+	a.state = STATE_LISTENING;
+	cr_expect_eq(ask(profile, CALL_BIND, &a).verdict.error, EISCONN);
+	a.state = STATE_CONNECTED;
+	cr_expect_eq(ask(profile, CALL_BIND, &a).verdict.error, EISCONN);
+	a = fresh(profile, PROTOCOL_UDP, "203.0.113.7");
 	a.state = STATE_BOUND;
 	cr_expect_eq(ask(profile, CALL_BIND, &a).verdict.error, EISCONN);
 	a = fresh_tcp("zephyr", "127.0.0.1");
