@@ -48,8 +48,6 @@ static bool may_overrule(const struct decision *d)
 static int mirrored_bind(struct decision *d, const struct address *address)
 {
 	d->plain = !(d->claim.options & (OPTION_REUSEADDR | OPTION_REUSEPORT));
-	if (stricter_refuses(d))
-		return -1;
 	int result = real.bind(d->fd, address->given, address->length);
 	d->host_refused = result < 0;
 	if (result == 0 || errno != EADDRINUSE || !may_overrule(d) || d->claim.port == 0 || unseen_refuse(d))
@@ -82,8 +80,6 @@ static int host_bind(struct decision *d, const struct address *address)
 {
 	if (session.mirror)
 		return mirrored_bind(d, address);
-	if (stricter_refuses(d))
-		return -1;
 	int result;
 	do
 		result = permit_first_bind(d->fd, &d->claim, address->given, address->length, session.any_address);
@@ -181,7 +177,11 @@ static int allowed(struct decision *d, const struct address *address)
 	int saved = errno;
 	if (d->slot->flags & SLOT_CONNECTED)
 		permit_exactly(d->fd, 0); /* its connect() made it permissive */
-	if (d->probe && !stricter_refuses(d) && probed(d, address)) {
+	if (d->verdict.error == 0 && stricter_refuses(d)) {
+		registry_abandon(&session.registry, &d->turn);
+		return refuse_local(d);
+	}
+	if (d->probe && probed(d, address)) {
 		bound(d);
 		decide_explain(d, 0);
 		errno = saved;

@@ -254,13 +254,13 @@ int engine_shutdown(int fd, int how)
 	bool idle = claim_over(CALL_SHUTDOWN, fd, &d.claim) != CLAIM_NOT_OVER;
 	int result = idle ? (errno = ENOTCONN, -1) : real.shutdown(fd, how);
 	result = claim_host_answer(CALL_SHUTDOWN, result);
-	if (result == 0 && how != SHUT_RD && slot->protocol == PROTOCOL_UDP)
-		slot->options |= OPTION_ENDS;
 	if (d.verdict.flags & (VERDICT_UNBINDS | VERDICT_KILLS))
 		claim_apply(&d, d.verdict.flags);
 	else
 		left_listening(fd, slot);
-	if (result == 0)
+	if (result == 0) {
+		slot->options |= slot->protocol == PROTOCOL_UDP && how != SHUT_RD ? OPTION_ENDS : 0;
 		errno = saved;
+	}
 	return result;
 }

@@ -3,8 +3,6 @@
 #include "decide.h"
 
 #include <errno.h>
-#include <netinet/in.h>
-#include <netinet/tcp.h>
 #include <string.h>
 #include <sys/syscall.h>
 
@@ -40,7 +38,6 @@ static void correct(struct holder *known, const struct holder *fact)
 	if (!(session.asks & ASKS_BOUND(known->protocol)))
 		memcpy(known->address, fact->address, sizeof known->address);
 	known->state = fact->state;
-	known->options |= fact->options & OPTION_ENDS;
 	known->ifindex = fact->ifindex;
 }
 
@@ -64,8 +61,6 @@ static bool look_at_own(struct holder *holder)
 			holder->state = STATE_LISTENING;
 		else
 			holder->state = ask_connected(holder->fd) ? STATE_CONNECTED : STATE_BOUND;
-		if (holder->state == STATE_CONNECTED && !session.mirror && (ask_option(holder->fd, IPPROTO_TCP, TCP_INFO) & 0xff) > TCP_SYN_RECV)
-			holder->options |= OPTION_ENDS;
 	}
 	if (session.mirror && !session.beyond_host) { /* there an option stays on when it is turned off */
 		holder->options &= ~(OPTION_REUSEADDR | OPTION_REUSEPORT);

@@ -278,9 +278,7 @@ static bool hear(void *context, const struct diag_socket *socket)
 	if (registry_find(&session.registry, d->bucket, &holder, &record)) {
 		record.state = holder.state;
 		record.uid = holder.uid;
-		record.options |= holder.options & OPTION_ENDS;
-		if (!(session.asks & ASKS_BOUND(record.protocol)))
-			memcpy(record.address, holder.address, sizeof record.address);
+		memcpy(record.address, holder.address, sizeof record.address);
 		holder = record;
 	} else {
 		unseen_options(&holder);

@@ -30,7 +30,7 @@ static const struct rule claim_exclusive = {
 	"this socket had no SO_EXCLBIND", FOR_PEOPLE(TCP_BIND "; " UDP_BIND),
 };
 static const struct rule no_reuseaddr = {
-	"conflict/no-reuseaddr", "the addresses overlap (a connection that was not bound has all), and this socket lacks SO_REUSEADDR",
+	"conflict/no-reuseaddr", "the addresses overlap (an unbound connection has all), and this socket lacks SO_REUSEADDR",
 	"this socket had SO_REUSEADDR; the holder's own does not matter", FOR_PEOPLE(TCP_BIND "; " UDP_BIND),
 };
 static const struct rule time_wait = {

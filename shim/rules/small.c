@@ -115,7 +115,7 @@ static const struct rule zephyr_free = { "ok/free", "no socket overlaps", NULL, 
 static const struct rule zephyr_shared = {
 	"ok/shared", "this socket has SO_REUSEADDR, or both have SO_REUSEPORT", NULL, FOR_PEOPLE(ZEPHYR),
 };
-static const struct rule zephyr_used = { "bind/registered", "the socket has a connection handler already", "it were a new socket", FOR_PEOPLE(ZEPHYR_BIND) };
+static const struct rule zephyr_used = { "bind/already-bound", "the socket has an address already", "it were a new socket", FOR_PEOPLE(ZEPHYR_BIND) };
 static const struct rule zephyr_foreign = {
 	"bind/foreign-address", "no interface has that address", "the address belonged to an interface", FOR_PEOPLE(ZEPHYR_BIND),
 };
@@ -146,13 +146,6 @@ static struct holder zephyr_reads(const struct holder *claim, const struct holde
 	return read;
 }
 
-/* What net_conn_register() refuses to a listener. */
-static bool zephyr_twins(const struct holder *claim, const struct holder *holder)
-{
-	return holder->state == STATE_LISTENING && claim->domain == holder->domain && holders_same_address(claim, holder) &&
-		!(claim->options & holder->options & OPTION_REUSEPORT);
-}
-
 static void zephyr_holder(struct judgement *judgement, const struct holder *holder)
 {
 	const struct holder *claim = &judgement->claim, read = zephyr_reads(claim, holder);
@@ -164,11 +157,10 @@ static void zephyr_holder(struct judgement *judgement, const struct holder *hold
 		judgement_refuse(judgement, holder, EADDRINUSE, &taken);
 		return;
 	}
-	if (judgement->call == CALL_LISTEN) {
-		if (zephyr_twins(claim, holder))
-			judgement_refuse(judgement, holder, EADDRINUSE, &zephyr_same);
+	/* net_conn_register() compares a listener with its twins. */
+	if (judgement->call == CALL_LISTEN &&
+	    (holder->state != STATE_LISTENING || claim->domain != holder->domain || !holders_same_address(claim, holder)))
 		return;
-	}
 	if (claim->domain != read.domain || !holders_addresses_meet(claim, &read))
 		return;
 	rule = zephyr_objection(claim, &read);
