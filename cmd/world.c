@@ -1069,14 +1069,14 @@ static bool arrive(struct world *world, struct node *client, const struct end *t
 }
 
 /* Gives the socket an address and a port of its own where it has none. */
-static bool find_source(struct world *world, struct node *node, const struct end *to, struct holder *claim)
+static bool find_source(struct world *world, struct node *node, const struct end *to, uint32_t flags, struct holder *claim)
 {
 	const struct family *family = world->profile->family;
 	struct end target = *to;
 
 	if (claim->state == STATE_UNBOUND)
 		forget_name(claim);
-	if (is_wildcard(claim)) {
+	if (is_wildcard(claim) || flags & VERDICT_MOVES) {
 		set_address(claim, target.address);
 		if (family->source)
 			family->source(world->profile, claim, claim->domain == AF_INET ? target.address + 12 : target.address, claim->address);
@@ -1123,12 +1123,14 @@ static int connect_to(struct world *world, struct node *node, const struct end *
 
 	if (ipv6 && !(flags & (VERDICT_TRIES | VERDICT_CROSSES)) && is_mapped(claim.address) != is_mapped(to->address))
 		return fail(EAFNOSUPPORT);
-	if (!find_source(world, node, to, &claim))
+	if (!find_source(world, node, to, flags, &claim))
 		return refuse_connect(world, node, flags & ~VERDICT_TRIES);
+	if (flags & VERDICT_MOVES)
+		memcpy(was.address, claim.address, sizeof was.address);
 	claim.state = STATE_BOUND;
 	if (node->bucket_link) {
 		memcpy(node->holder.address, claim.address, sizeof claim.address);
-	} else {
+	} else if (was.state != STATE_DEAD) { /* that has a name, but no endpoint any more */
 		hold(world, node, &claim);
 		if (claim.protocol == PROTOCOL_UDP)
 			memset(node->bound, 0, sizeof node->bound);
@@ -1163,6 +1165,8 @@ static void disconnect(const struct world *world, struct node *node)
 	memcpy(node->holder.address, forgets ? any : node->bound, sizeof any);
 }
 
+#define CONNECT_FLAGS (VERDICT_UNBINDS | VERDICT_KILLS | VERDICT_TRIES | VERDICT_CROSSES | VERDICT_MOVES)
+
 int world_connect(struct world *world, int fd, const struct sockaddr *given, socklen_t length)
 {
 	struct node *node = find(world, fd);
@@ -1192,7 +1196,7 @@ int world_connect(struct world *world, int fd, const struct sockaddr *given, soc
 	}
 	parse(node->holder.domain, to_length ? &to : &copy, to_length ? to_length : length, address, &port, &scope);
 	end = end_of(node->holder.domain, address, port);
-	return connect_to(world, node, &end, world->verdict.flags & (VERDICT_UNBINDS | VERDICT_KILLS | VERDICT_TRIES | VERDICT_CROSSES));
+	return connect_to(world, node, &end, world->verdict.flags & CONNECT_FLAGS);
 }
 
 int world_accept(struct world *world, int fd)

@@ -108,8 +108,6 @@ static void bound(struct decision *d)
 	decide_sweep(d);
 	d->claim.options = options_when_bound(&d->claim);
 	d->slot->options = (d->slot->options & ~OPTION_OWN) | (d->claim.options & OPTION_OWN);
-	if (!session.profile->family->bound && claim_became_v6only(&d->claim))
-		d->claim.options |= OPTION_V6ONLY;
 	d->claim.state = STATE_BOUND;
 	registry_remove(&session.registry, d->slot->record); /* of another address */
 	d->slot->record = registry_commit(&session.registry, &d->turn, &d->claim, d->verdict.memory, d->verdict.memory_flags);

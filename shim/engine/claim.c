@@ -26,8 +26,8 @@ bool claim_copy(const struct sockaddr *from, socklen_t length, struct sockaddr_s
 	return true;
 }
 
-/* net/ipv6/af_inet6.c __inet6_bind() */
-bool claim_became_v6only(const struct holder *claim)
+/* One IPv6 address that is no IPv4 one: the host's bind made the socket v6only (net/ipv6/af_inet6.c __inet6_bind()). */
+static bool became_v6only(const struct holder *claim)
 {
 	struct in6_addr address;
 	memcpy(&address, claim->address, sizeof address);
@@ -36,7 +36,7 @@ bool claim_became_v6only(const struct holder *claim)
 
 bool claim_overlaps_on_host(const struct holder *claim, struct holder holder)
 {
-	if (claim_became_v6only(&holder))
+	if (became_v6only(&holder))
 		holder.options |= OPTION_V6ONLY;
 	return linux_overlaps(claim, &holder);
 }

@@ -43,10 +43,7 @@ void claim_choose(struct decision *, enum state);
 /* The profile's answer from the arguments alone.  True: d->verdict is final. */
 bool claim_before(struct decision *, const struct question *, struct sockaddr_storage *to, uint32_t *to_length);
 
-/* One IPv6 address that is no IPv4 one: the host's bind made the socket v6only. */
-bool claim_became_v6only(const struct holder *);
-
-/* The same of a holder, of which nobody tells it if it was accepted or is a remnant: is it in the claim's way there? */
+/* Is the holder in the claim's way there?  Its IPV6_V6ONLY may not be the host's, which sets that itself. */
 SELDOM bool claim_overlaps_on_host(const struct holder *claim, struct holder);
 
 uint32_t claim_bucket(enum protocol, uint16_t port);

@@ -175,7 +175,7 @@ static bool covers(const struct holder *claim, const struct holder *holder)
 static bool is_proven_gone(const struct decision *d, const struct holder *holder)
 {
 	return !holder_is_memory(holder->state) && holder->protocol == d->claim.protocol && holder->port == d->claim.port &&
-	       linux_overlaps(&d->claim, holder) && (!session.stricter || covers(&d->claim, holder));
+	       claim_overlaps_on_host(&d->claim, *holder) && (!session.stricter || covers(&d->claim, holder));
 }
 
 /* A mirrored host is not asked about what this very process closed: if a child still has it, the host refuses.
@@ -426,7 +426,7 @@ void decide_sweep(struct decision *d)
 	while (registry_next(&session.registry, &cursor, &holder, &doubtful)) {
 		if (holder_is_memory(holder.state) || holder.protocol != d->claim.protocol || holder.port != d->claim.port)
 			continue;
-		if (!d->plain || !linux_overlaps(&d->claim, &holder))
+		if (!d->plain || !claim_overlaps_on_host(&d->claim, holder))
 			left += doubtful;
 		else if (!keeps_listeners() || covers(&d->claim, &holder))
 			registry_remove(&session.registry, holder.reference);
@@ -459,7 +459,7 @@ static bool suspect(void *context, const struct diag_socket *socket)
 	struct suspects *suspects = context;
 	const struct decision *d = suspects->d;
 	struct holder holder = socket->holder, record;
-	if (holder.cookie == d->claim.cookie || !linux_overlaps(&d->claim, &holder))
+	if (holder.cookie == d->claim.cookie || !claim_overlaps_on_host(&d->claim, holder))
 		return true;
 	bool known = registry_find(&session.registry, d->bucket, &holder, &record) != 0;
 	if (known) {

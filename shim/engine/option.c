@@ -51,7 +51,7 @@ void claim_publish(int fd, struct slot *slot)
 	if (!slot->record || !slot_fits(fd, slot) || !registry_get(&session.registry, slot->record, &holder))
 		return;
 	bool shares = slot->options & OPTION_REUSEPORT & ~holder.options, marked = (slot->options ^ holder.options) & OPTION_OWN;
-	if (!session.mirror && !claim_became_v6only(&holder))
+	if (!session.mirror)
 		settable |= OPTION_V6ONLY;
 	holder.options = (holder.options & ~settable) | slot->options;
 	if (!shares && !marked) {

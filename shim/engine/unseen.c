@@ -11,6 +11,7 @@
 #include "../host/diag.h"
 #include "../rules/family.h"
 #include "claim.h"
+#include "memory.h"
 #include "session.h"
 
 #define TICK_MS 10 /* the host's timers are that exact */
@@ -320,11 +321,11 @@ static void hear_unlisted(struct hearing *hearing)
 bool unseen_decide(struct decision *d)
 {
 	struct hearing hearing = { .d = d };
-	struct memory memory;
-	struct holder source;
-	registry_memory(&session.registry, d->bucket, &memory, &source);
+	struct recollection r;
 	claim_meets(d);
-	judge_begin(&hearing.judgement, session.profile, d->call, &d->claim, &memory);
+	memory_recall(d, &r);
+	bool alone = r.doubtful && !memory_met_others(d, &r);
+	judge_begin(&hearing.judgement, session.profile, d->call, &d->claim, alone ? &r.alone : &r.memory);
 	hearing.judgement.caller = d->caller;
 	hear_unlisted(&hearing);
 	if (diag_dump(d->claim.protocol, d->claim.port, DIAG_ALL, hear, &hearing) < 0)

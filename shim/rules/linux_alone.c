@@ -23,6 +23,7 @@ static const struct rule address_scope = { "address/scope", "such an address nee
 static const struct rule address_v6only = { "address/v6only", "the socket is for IPv6 only, and this is an IPv4 address", "IPV6_V6ONLY were off", FOR_PEOPLE(BIND6) };
 static const struct rule address_unreachable = { "address/unreachable", "there is no route to it", NULL, FOR_PEOPLE("net/ipv4/tcp_ipv4.c tcp_v4_connect(); net/ipv6/tcp_ipv6.c tcp_v6_connect(), 6.18") };
 static const struct rule address_broadcast = { "address/broadcast", "it is a broadcast address", "SO_BROADCAST were on", FOR_PEOPLE("net/ipv4/udp.c udp_sendmsg(); net/ipv4/datagram.c __ip4_datagram_connect(), 6.18") };
+static const struct rule address_source = { "address/source", "the socket's own address is none to send from", "it were an interface's address", FOR_PEOPLE("net/ipv4/route.c ip_route_output_key_hash_rcu(), 6.18") };
 static const struct rule address_mapped = { "address/mapped", "the socket has an IPv4 address, and this is none", "it were a mapped address", FOR_PEOPLE("net/ipv6/ip6_output.c ip6_dst_lookup_tail(), 6.18") };
 static const struct rule send_nowhere = { "send/no-port", "port 0 is nobody's", NULL, FOR_PEOPLE("net/ipv4/udp.c udp_sendmsg(), 6.18") };
 static const struct rule join_stream = { "option/stream", "a TCP socket joins no group", NULL, FOR_PEOPLE("net/ipv4/ip_sockglue.c do_ip_setsockopt(), 6.18") };
@@ -166,6 +167,18 @@ static const uint8_t *own4(const struct question *question)
 	return memcmp(address, any, sizeof any) && address[0] < 224 && memcmp(address, broadcast4, sizeof broadcast4) ? address : NULL;
 }
 
+/* It has an IPv4 address that nothing is sent from. */
+static bool has_no_source4(const struct question *question)
+{
+	return question->self && linux_is_mapped(question->self) && !linux_is_any4(question->self) && !own4(question);
+}
+
+/* To the route a group is no address at all, 127.255.255.255 only none of the machine's. */
+static bool refuse_source(const struct question *question, struct verdict *verdict)
+{
+	return linux_answer(verdict, question->self->address[12] == 127 ? ENETUNREACH : EINVAL, &address_source);
+}
+
 /* 0.0.0.0 is the sender itself (net/ipv4/route.c ip_route_output_key_hash_rcu(), 6.18). */
 static void mean_loopback4(const struct question *question, void *address)
 {
@@ -216,6 +229,8 @@ static bool connect6_to_ipv4(const struct question *question, struct verdict *ve
 
 	if (question->options & OPTION_V6ONLY)
 		return linux_answer(verdict, EAFNOSUPPORT, &address_family);
+	if (has_no_source4(question))
+		return refuse_source(question, verdict);
 	if (connect4(question, verdict, to, to_length))
 		return true;
 	memcpy(&given, *to_length ? (const uint8_t *)to : question->address, sizeof given);
@@ -249,6 +264,8 @@ static bool connect6(const struct question *question, struct verdict *verdict, s
 	if (given.sin6_family != AF_INET6)
 		return linux_answer(verdict, EAFNOSUPPORT, &address_family);
 	mapped = IN6_IS_ADDR_V4MAPPED(&given.sin6_addr);
+	if (mapped && has_no_source4(question))
+		return refuse_source(question, verdict);
 	any = mapped ? !(address[12] | address[13] | address[14] | address[15]) : IN6_IS_ADDR_UNSPECIFIED(&given.sin6_addr);
 	if (mapped && (question->options & OPTION_V6ONLY))
 		return linux_answer(verdict, ENETUNREACH, &address_v6only);
@@ -278,6 +295,9 @@ static bool connect_alone(const struct question *question, struct verdict *verdi
 	/* inet_dgram_connect() takes a port before it looks at the address. */
 	if (question->protocol == PROTOCOL_UDP)
 		verdict->flags = VERDICT_BINDS;
+	/* The host's own address takes the place of such a one, and stays (inet_saddr; tcp_disconnect()). */
+	else if (question->domain == AF_INET && has_no_source4(question))
+		verdict->flags = VERDICT_MOVES;
 	if (question->domain == AF_INET)
 		return connect4(question, verdict, to, to_length);
 	if (question->protocol == PROTOCOL_UDP && family_of(question) == AF_INET)

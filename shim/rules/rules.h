@@ -105,6 +105,7 @@ struct rule {
 #define VERDICT_TRIES 0x100u    /* connect: nobody answers, and the socket goes on trying (OPTION_TRIES): it has its two ends */
 #define VERDICT_CROSSES 0x400u  /* connect: whatever family the socket's own address is of */
 #define VERDICT_DEAFENS 0x800u  /* shutdown: the listener refuses connections until it listens again */
+#define VERDICT_MOVES 0x1000u   /* connect: the address it is sent from takes the place of the socket's own, for good */
 /* getsockname() shows the address all the same: of a refused bind (with port 0), or beside VERDICT_UNBINDS; beside
  * VERDICT_KILLS that of the connect() that killed it. */
 #define VERDICT_NAMES 0x40u

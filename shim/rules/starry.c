@@ -202,6 +202,12 @@ static bool is_wildcard(const struct holder *holder)
 	return holder->domain == AF_INET && address_is_any(holder);
 }
 
+/* UDP's connect() and sendto() bind to 0.0.0.0, and a port that nobody names. */
+static bool is_client(const struct holder *holder)
+{
+	return holder->protocol == PROTOCOL_UDP && holder->options & OPTION_CLIENT;
+}
+
 static bool same_address(const struct holder *a, const struct holder *b)
 {
 	return a->domain == b->domain && !memcmp(a->address, b->address, a->domain == AF_INET ? 4 : 16);
@@ -677,7 +683,7 @@ static void bind_by_address(struct judgement *judgement, const struct holder *ho
 {
 	const struct holder *claim = &judgement->claim;
 
-	if ((claim->options & OPTION_REUSEADDR) || is_wildcard(claim) || !same_address(claim, holder))
+	if ((claim->options & OPTION_REUSEADDR) || is_wildcard(claim) || is_client(claim) || !same_address(claim, holder))
 		return;
 	if (compare_port) {
 		if (claim->port == holder->port)
@@ -718,10 +724,7 @@ static void judge_listen(struct judgement *judgement, const struct holder *holde
 
 static void starry_holder(struct judgement *judgement, const struct holder *holder)
 {
-	/* UDP's connect() and sendto() bind to 0.0.0.0, and a port that nobody names. */
-	bool client = holder->protocol == PROTOCOL_UDP && holder->options & OPTION_CLIENT;
-
-	if (holder->state == STATE_TIME_WAIT || holder->options & OPTION_CHILD || client)
+	if (holder->state == STATE_TIME_WAIT || holder->options & OPTION_CHILD || is_client(holder))
 		return;
 	if (judgement->call == CALL_LISTEN)
 		judge_listen(judgement, holder);
