@@ -107,7 +107,7 @@ static enum state state_when_over(enum call call, struct slot *slot, uint32_t fl
 {
 	bool about_port = call == CALL_BIND || call == CALL_SETSOCKOPT || call == CALL_SHUTDOWN;
 	if (flags & VERDICT_KILLS) {
-		registry_remove(&session.registry, slot->record);
+		registry_turn_into(&session.registry, slot->record, STATE_ENDED); /* what is left of it has its options */
 		slot->record = 0;
 		slot->flags |= SLOT_DEAD;
 		return STATE_DEAD;

@@ -37,8 +37,11 @@ static SELDOM void failed(struct decision *d, struct holder *bound)
 {
 	struct question question = claim_question(d);
 	struct verdict verdict = { 0 };
-	if (errno != ECONNREFUSED && errno != EADDRNOTAVAIL)
+	if (errno != ECONNREFUSED && errno != EADDRNOTAVAIL) {
+		if (question.state == STATE_UNBOUND && d->verdict.flags & VERDICT_BINDS)
+			claim_choose(d, STATE_BOUND);
 		return;
+	}
 	if (question.state == STATE_UNBOUND)
 		question.options |= OPTION_CLIENT | OPTION_AUTOBOUND;
 	if (session.profile->family->event)
