@@ -36,7 +36,12 @@ static bool stricter_refuses(struct decision *d)
 	bool had = d->met || d->closed;
 	if (!session.stricter || d->claim.port == 0 || d->decided || !had || permit_port_is_free(d->claim.protocol, d->claim.port))
 		return false;
-	return unseen_refuse(d);
+	struct verdict before = d->verdict;
+	if (unseen_refuse(d))
+		return true;
+	if (session.mirror) /* not all of them were asked */
+		d->verdict = before;
+	return false;
 }
 
 /* May the profile allow what a mirrored host refuses?  Not without a reason: the list of its sockets costs. */

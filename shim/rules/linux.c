@@ -167,13 +167,12 @@ static void tcp_holder(struct judgement *judgement, const struct holder *holder)
 	enum linux_list number = linux_lookup(judgement, holder);
 	struct wildcard_list *list = &judgement->list[number == LIST_ANY6];
 
-	judgement->scratch |= linux_is_any4(holder) ? MEETS_ANY4 : 0;
+	judgement->scratch |= linux_is_any4(holder) ? MEETS_ANY4 : linux_is_specific(holder) ? 0 : MEETS_ANY6;
 	if (number == LIST_NONE) {
 		note_unseen(judgement, holder);
 		return;
 	}
-	if (number != LIST_OWN && (!list->begun || holder->order < list->begun))
-		list->begun = holder->order;
+	list->met |= number != LIST_OWN;
 	if (!meets_in_list(judgement, number, holder))
 		return;
 	if (!objection(judgement, holder))
@@ -194,11 +193,10 @@ static void meet_list(struct judgement *judgement, const struct wildcard_list *l
 		judgement->scratch |= UNSEEN;
 }
 
-/* The list begun last is met first, and nobody looks at the other.  When the socket that began a list is gone, the
- * oldest that is left stands for it. */
+/* The list begun last is met first, and nobody looks at the other. */
 static void tcp_wildcards(struct judgement *judgement)
 {
-	bool second = judgement->list[1].begun > judgement->list[0].begun;
+	bool second = judgement->list[1].met && (!judgement->list[0].met || linux_remembers_list(judgement));
 
 	meet_list(judgement, &judgement->list[0], !second);
 	meet_list(judgement, &judgement->list[1], second);

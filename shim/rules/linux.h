@@ -45,6 +45,7 @@ bool linux_is_any4(const struct holder *);
 #define OVERRULED 0x4u /* UDP: somebody who objects was not the one to ask */
 #define UNSEEN 0x8u    /* TCP: somebody who objects was not found */
 #define MEETS_ANY4 0x10u
+#define MEETS_ANY6 0x20u
 #define ONE_SOCKET 0x100u /* the rest counts the sockets of the port, overlapping or not */
 
 /* ---- linux_memory.c ---- */
@@ -53,8 +54,8 @@ bool linux_is_any4(const struct holder *);
 bool linux_remembers_reuseport(const struct judgement *);
 /* The same of SO_REUSEADDR. */
 bool linux_remembers_reuseaddr(const struct judgement *);
-/* 6.1: was the list of 0.0.0.0 and ::ffff:0.0.0.0 begun by an IPv6 socket? */
-bool linux_remembers_mapped_list(const struct judgement *);
+/* 6.1: was the list of 0.0.0.0 and ::ffff:0.0.0.0 begun by an IPv6 socket?  6.5, 6.8: was that of :: begun after it? */
+bool linux_remembers_list(const struct judgement *);
 /* What it remembers when the claim stands.  unasked: it was let in by what was remembered. */
 void linux_remember(const struct judgement *, bool unasked, struct verdict *);
 /* The flags of a bind that met nobody and nothing. */

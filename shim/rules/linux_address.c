@@ -148,7 +148,7 @@ bool linux_is_any4(const struct holder *holder)
  * not find it if that is IPv6 (6.1.176). */
 static bool is_hidden_6_1(const struct judgement *judgement, const struct holder *holder)
 {
-	return judgement->claim.domain == AF_INET6 && linux_is_any4(holder) && linux_remembers_mapped_list(judgement);
+	return judgement->claim.domain == AF_INET6 && linux_is_any4(holder) && linux_remembers_list(judgement);
 }
 
 enum linux_list linux_lookup(const struct judgement *judgement, const struct holder *holder)

@@ -22,7 +22,7 @@
 #define ANY_ADDRESS 0x2u /* ... FASTREUSEPORT_ANY, else for its address alone */
 #define REUSEADDR 0x4u   /* fastreuse */
 #define BEGUN 0x8u       /* the port had a first socket */
-#define MAPPED_LIST 0x10u /* 6.1: its list of 0.0.0.0 and ::ffff:0.0.0.0 was begun by an IPv6 socket */
+#define LIST 0x10u       /* linux_remembers_list() */
 
 /* listen() makes the socket a listener before it asks. */
 static bool reuses(const struct judgement *judgement)
@@ -53,9 +53,33 @@ bool linux_remembers_reuseport(const struct judgement *judgement)
 	       ((judgement->memory.flags & ANY_ADDRESS) || covers(judgement->profile->trait[trait_port_memory], source, claim));
 }
 
-bool linux_remembers_mapped_list(const struct judgement *judgement)
+bool linux_remembers_list(const struct judgement *judgement)
 {
-	return judgement->memory.flags & MAPPED_LIST;
+	return judgement->memory.flags & LIST;
+}
+
+static bool is_6_1(const struct profile *profile)
+{
+	return profile->trait[trait_address_lookup] == address_lookup_linux_6_1;
+}
+
+/* Does it matter who began a list of all addresses? */
+static bool keeps_lists(const struct profile *profile)
+{
+	uint32_t lookup = profile->trait[trait_address_lookup];
+
+	return is_6_1(profile) || lookup == address_lookup_linux_6_5 || lookup == address_lookup_linux_6_8;
+}
+
+/* LIST as the claim leaves it if it begins its list; KEPT: it is in none of those. */
+#define KEPT UINT32_MAX
+static uint32_t list_begun_by(const struct profile *profile, const struct holder *claim)
+{
+	bool any4 = linux_is_any4(claim);
+
+	if (!keeps_lists(profile) || linux_is_specific(claim) || (is_6_1(profile) && !any4))
+		return KEPT;
+	return (is_6_1(profile) ? claim->domain == AF_INET : any4) ? 0 : LIST;
 }
 
 static void remember_claim(uint32_t flags, struct verdict *verdict)
@@ -75,14 +99,13 @@ static void remember_first(const struct judgement *judgement, struct verdict *ve
 uint32_t linux_first(const struct profile *profile, const struct holder *claim)
 {
 	bool reuseport = has(claim, OPTION_REUSEPORT), reuseaddr = has(claim, OPTION_REUSEADDR);
-	bool six_one = profile->trait[trait_address_lookup] == address_lookup_linux_6_1;
-	uint32_t list = six_one && claim->domain == AF_INET6 && linux_is_any4(claim) ? MAPPED_LIST : 0;
+	uint32_t begun = list_begun_by(profile, claim), list = begun == KEPT ? 0 : begun;
 
 	if (profile->trait[trait_port_rule] == port_rule_linux_1_2 || claim->protocol == PROTOCOL_UDP)
 		return 0;
 	switch (profile->trait[trait_port_memory]) {
 	case port_memory_last_reuseport:
-		return reuseport ? REUSEPORT : 0;
+		return list | (reuseport ? REUSEPORT : 0);
 	case port_memory_both_by_the_second:
 		return list | BEGUN | (reuseport ? REUSEPORT : 0);
 	default:
@@ -151,27 +174,29 @@ static void remember_options(const struct judgement *judgement, bool unasked, st
 		remember_less(judgement, is_same_user(judgement), verdict);
 }
 
-/* inet_bind2_bucket_addr_match(), 6.1.176 */
+/* inet_bind2_bucket_addr_match(), 6.1.176; inet_bhash2_addr_any_conflict(), 6.5 and 6.8 */
 static void remember_list(const struct judgement *judgement, struct verdict *verdict)
 {
-	uint32_t before = judgement->memory.flags & MAPPED_LIST, after = before;
+	uint32_t before = judgement->memory.flags & LIST, after = list_begun_by(judgement->profile, &judgement->claim);
+	uint32_t others = linux_is_any4(&judgement->claim) ? MEETS_ANY4 : MEETS_ANY6;
 
-	if (linux_is_any4(&judgement->claim) && judgement->call == CALL_BIND && !(judgement->scratch & MEETS_ANY4))
-		after = judgement->claim.domain == AF_INET ? 0 : MAPPED_LIST;
+	if (after == KEPT || judgement->call != CALL_BIND || judgement->scratch & others)
+		after = before;
 	if (verdict->memory == MEMORY_KEEP && after != before) {
 		verdict->memory = MEMORY_FLAGS;
 		verdict->memory_flags = judgement->memory.flags;
+	} else if (verdict->memory == MEMORY_FORGET && after) {
+		remember_claim(0, verdict);
 	}
-	verdict->memory_flags = (verdict->memory_flags & ~MAPPED_LIST) | after;
+	verdict->memory_flags = (verdict->memory_flags & ~LIST) | after;
 }
 
 void linux_remember(const struct judgement *judgement, bool unasked, struct verdict *verdict)
 {
-	if (judgement->profile->trait[trait_port_memory] == port_memory_last_reuseport) {
+	if (judgement->profile->trait[trait_port_memory] == port_memory_last_reuseport)
 		remember_last(judgement, verdict);
-		return;
-	}
-	remember_options(judgement, unasked, verdict);
-	if (judgement->profile->trait[trait_address_lookup] == address_lookup_linux_6_1)
+	else
+		remember_options(judgement, unasked, verdict);
+	if (keeps_lists(judgement->profile))
 		remember_list(judgement, verdict);
 }

@@ -22,7 +22,7 @@ void judge_begin(struct judgement *judgement, const struct profile *profile, enu
 	for (size_t i = 0; i < sizeof judgement->found / sizeof *judgement->found; i++)
 		judgement->found[i].cost = 0;
 	for (size_t i = 0; i < sizeof judgement->list / sizeof *judgement->list; i++) {
-		judgement->list[i].begun = 0;
+		judgement->list[i].met = false;
 		judgement->list[i].refused = false;
 	}
 }

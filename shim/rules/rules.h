@@ -242,8 +242,7 @@ struct option_answer {
 
 /* Sockets bound to all addresses, as Linux 6.5 to 6.8 keep them: in two lists by family. */
 struct wildcard_list {
-	uint64_t begun; /* order of the first */
-	bool refused;
+	bool met, refused;
 	struct holder blame;
 };
 

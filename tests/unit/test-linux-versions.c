@@ -421,6 +421,26 @@ Test(linux_lookup, one_wildcard_list_hides_the_other)
 	}
 }
 
+/* A list stands where it was begun, whoever is left in it. */
+Test(linux_lookup, a_list_outlives_its_first_socket)
+{
+	static const char *const names[] = { "linux-6.5", "linux-6.8" };
+
+	for (size_t i = 0; i < COUNT(names); i++) {
+		struct port port = port_of(names[i]);
+
+		bind_at(&port, tcp("0.0.0.0", R));
+		bind_at(&port, tcp("::", V6ONLY | R));
+		bind_at(&port, tcp("0.0.0.0", R));
+		port.holders[0] = port.holders[--port.count];
+		cr_expect_eq(bind_at(&port, tcp("127.0.0.1", 0)), OK, "%s", names[i]);
+		port.count = 0;
+		bind_at(&port, tcp("::", V6ONLY | R));
+		bind_at(&port, tcp("0.0.0.0", R));
+		cr_expect_eq(bind_at(&port, tcp("127.0.0.1", 0)), INUSE, "%s", names[i]);
+	}
+}
+
 /* tools/testing/selftests/net/bind_timewait.c: 6.1.0 had no TIME_WAIT in the lists by address. */
 Test(linux_lookup, time_wait_in_6_1_0)
 {
