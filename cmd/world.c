@@ -613,10 +613,10 @@ static void send_fin(struct world *world, struct node *node)
 		settle(world, other);
 	else if (other->closed_first && !waits(world, other))
 		end_connection(world, other);
-	else if (other->closed_first && other != node && ends_as_linux(world))
+	else if (other->closed_first && ends_as_linux(world))
 		part_from_remnant(world, other);
 	/* The one that closed first waits, this one need not. */
-	if (node->references && node->fin_received && !node->closed_first)
+	if (other != node && node->references && node->fin_received && !node->closed_first)
 		end_connection(world, node);
 }
 

@@ -109,7 +109,7 @@ static enum state state_when_over(enum call call, struct slot *slot, uint32_t fl
 	if (flags & VERDICT_KILLS) {
 		registry_turn_into(&session.registry, slot->record, STATE_ENDED); /* what is left of it has its options */
 		slot->record = 0;
-		slot->flags |= SLOT_DEAD;
+		slot->flags = (uint8_t)((slot->flags & ~SLOT_CONNECTED) | SLOT_DEAD);
 		return STATE_DEAD;
 	}
 	if (flags == CLAIM_NOT_OVER || !about_port)

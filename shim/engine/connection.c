@@ -83,23 +83,6 @@ static SELDOM bool tuple_refuses(struct decision *d, const struct holder *from)
 	return true;
 }
 
-/* A datagram socket is connected to the peer that it had. */
-static SELDOM bool again_refuses(struct decision *d, const struct holder *before)
-{
-	struct question question = claim_question(d);
-	struct verdict verdict = { 0 };
-	struct holder peer = { .domain = d->claim.domain };
-	if (ask_peer(d->fd, &peer) != 0 || peer.port != before->port || memcmp(peer.address, before->address, sizeof peer.address))
-		return false;
-	session.profile->family->event(&question, EVENT_AGAIN, &verdict);
-	if (verdict.error == 0)
-		return false;
-	unbind(d);
-	d->slot->flags |= SLOT_CONNECTED; /* to nobody */
-	errno = verdict.error;
-	return true;
-}
-
 /* The record of a bound socket follows its state, and the address that it has from now on. */
 static SELDOM void connected(struct decision *d, struct holder *bound)
 {
@@ -120,8 +103,7 @@ static SELDOM void connected(struct decision *d, struct holder *bound)
 
 static int connect_host(struct decision *d, const struct sockaddr *address, socklen_t length)
 {
-	struct holder before = d->claim, peer = d->claim;
-	bool again = d->claim.protocol == PROTOCOL_UDP && d->slot->flags & SLOT_CONNECTED && ask_peer(d->fd, &peer) == 0;
+	struct holder before = d->claim;
 	bool known = d->slot->record && registry_get(&session.registry, d->slot->record, &before);
 	if (known && tuple_refuses(d, &before))
 		return -1;
@@ -129,8 +111,6 @@ static int connect_host(struct decision *d, const struct sockaddr *address, sock
 		tell_option(d->fd, SOL_SOCKET, SO_REUSEADDR, 1); /* others may bind over a client's port */
 	permit_mapped(d->fd, &d->claim);
 	int result = real.connect(d->fd, address, length);
-	if (result == 0 && again && again_refuses(d, &peer))
-		return -1;
 	if (result == 0 && address->sa_family == AF_UNSPEC)
 		d->slot->flags &= ~SLOT_CONNECTED;
 	else if (result == 0 || errno == EINPROGRESS)

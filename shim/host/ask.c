@@ -71,24 +71,14 @@ bool address_parse(uint8_t domain, const struct sockaddr_storage *from, socklen_
 	return true;
 }
 
-static int ask_end(long call, int fd, struct holder *holder)
+int ask_name(int fd, struct holder *holder)
 {
 	struct sockaddr_storage name;
 	socklen_t length = sizeof name;
-	int result = (int)raw_call(call, fd, (long)&name, (long)&length);
+	int result = (int)raw_call(SYS_getsockname, fd, (long)&name, (long)&length);
 	if (result < 0)
 		return result;
 	return address_parse(holder->domain, &name, length, holder) ? 0 : -EAFNOSUPPORT;
-}
-
-int ask_name(int fd, struct holder *holder)
-{
-	return ask_end(SYS_getsockname, fd, holder);
-}
-
-int ask_peer(int fd, struct holder *holder)
-{
-	return ask_end(SYS_getpeername, fd, holder);
 }
 
 bool ask_connected(int fd)

@@ -17,9 +17,8 @@ uint64_t ask_cookie(int fd);
 /* An int option, or -errno (which no option we ask for can be). */
 int ask_option(int fd, int level, int name);
 int tell_option(int fd, int level, int name, int value);
-/* Local address, port and scope into holder, or the peer's; 0 or -errno. */
+/* Local address, port and scope into holder; 0 or -errno. */
 int ask_name(int fd, struct holder *holder);
-SELDOM int ask_peer(int fd, struct holder *holder);
 bool ask_connected(int fd);
 /* st_uid of the socket: its creator's effective uid, or what fchown made of it. */
 uint32_t ask_uid(int fd);
