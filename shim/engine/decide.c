@@ -182,6 +182,8 @@ static bool is_proven_gone(const struct decision *d, const struct holder *holder
  * Our descriptor tells, and its number may be the claim's own by now. */
 static bool closed_by_us(const struct decision *d, const struct holder *holder)
 {
+	if (d->closed == holder->reference && !d->host_refused)
+		return true;
 	if (!session.mirror || d->host_refused || holder->pid != own_pid() || holder->options & OPTION_SHARED || holder->fd < 0)
 		return false;
 	if (holder->cookie == 0) { /* alone when it was bound: of a number that is used again the slot is another's */
@@ -325,6 +327,19 @@ static SELDOM void reap(struct decision *d)
 			registry_remove(&session.registry, holder.reference);
 }
 
+/* Known by its place alone, and not held by its owner for certain: who is there now may have come by another way, with
+ * other options.  The host has those. */
+static SELDOM bool may_be_another(const struct decision *d, const struct holder *holder)
+{
+	if (!session.as_host || d->closed || d->host_refused || holder->cookie || decide_is_own(holder))
+		return false;
+	if (!registry_owner_alive(&session.registry, holder->reference))
+		registry_let_go(&session.registry, holder->reference);
+	else if (!d->doubtful)
+		return false;
+	return true;
+}
+
 /* Looks for the holder that would be blamed.  True: something is new, judge again. */
 static bool look_at_blamed(struct decision *d, struct facts *facts)
 {
@@ -334,6 +349,11 @@ static bool look_at_blamed(struct decision *d, struct facts *facts)
 	if (fact_of(facts, &verdict->holder) || facts->count == FACTS)
 		return false;
 	struct holder holder = verdict->holder;
+	if (may_be_another(d, &holder)) {
+		d->closed = holder.reference;
+		d->closed_listener = holder_listened(&holder);
+		return true;
+	}
 	switch (look(&holder)) {
 	case FOUND_GONE:
 		if (!decide_forget(&holder))

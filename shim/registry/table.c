@@ -455,7 +455,7 @@ reference registry_find(struct registry *registry, uint32_t bucket, const struct
 {
 	struct holder unnamed = { .reference = 0 };
 	struct cursor cursor;
-	bool doubtful;
+	bool doubtful, unsure = false;
 
 	registry_first(registry, bucket, 0, &cursor);
 	while (registry_next(registry, &cursor, holder, &doubtful)) {
@@ -464,12 +464,14 @@ reference registry_find(struct registry *registry, uint32_t bucket, const struct
 		if (holder->cookie)
 			return holder->reference;
 		unnamed = *holder;
+		unsure = doubtful || !registry_owner_alive(registry, holder->reference);
 	}
 	if (!unnamed.reference)
 		return 0;
 	*holder = unnamed;
 	holder->cookie = socket->cookie;
-	registry_tell_cookie(registry, holder->reference, socket->cookie);
+	if (!unsure) /* else another may have come to its place since */
+		registry_tell_cookie(registry, holder->reference, socket->cookie);
 	return holder->reference;
 }
 
