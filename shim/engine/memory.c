@@ -64,7 +64,9 @@ static bool is_older(void *context, const struct diag_socket *socket)
 	struct holder record;
 	if (socket->holder.cookie == elders->d->claim.cookie || registry_is(elders->source, &socket->holder))
 		return true;
-	if (registry_find(&session.registry, elders->d->bucket, &socket->holder, &record) && record.order >= elders->source->order)
+	/* A connection's record may be younger than the connection. */
+	if (registry_find(&session.registry, elders->d->bucket, &socket->holder, &record) &&
+	    !(record.options & (OPTION_CHILD | OPTION_CLIENT)) && record.order >= elders->source->order)
 		return true;
 	elders->found = true;
 	return false;
