@@ -287,13 +287,18 @@ static bool before_plain(struct world *world, const struct question *question)
 	return before(world, question, &unused, &unused_length);
 }
 
+static bool tell_event(struct world *world, const struct question *question, enum event what)
+{
+	world->verdict = (struct verdict){ .error = 0 };
+	world->profile->family->event(question, what, &world->verdict);
+	return world->verdict.error == 0;
+}
+
 static bool event(struct world *world, const struct node *node, enum call call, enum event what)
 {
 	struct question question = question_of(world, node, call);
 
-	world->verdict = (struct verdict){ .error = 0 };
-	world->profile->family->event(&question, what, &world->verdict);
-	return world->verdict.error == 0;
+	return tell_event(world, &question, what);
 }
 
 /* ---- addresses ---- */
@@ -787,6 +792,18 @@ static bool bind_unasked(struct world *world, struct node *node, struct holder *
 	return !verdict.error;
 }
 
+static bool keeps_address(const struct world *world)
+{
+	return world->profile->family->asks(world->profile) & KEEPS_ADDRESS;
+}
+
+/* A claim of the wildcard, which is judged: where that writes no address, the one of a refused bind() stays. */
+static void keep_address(const struct world *world, const struct node *node, struct holder *claim)
+{
+	if (keeps_address(world) && node->holder.state == STATE_UNBOUND && is_wildcard(claim) && !is_wildcard(&node->holder))
+		memcpy(claim->address, node->holder.address, sizeof claim->address);
+}
+
 int world_bind(struct world *world, int fd, const struct sockaddr *given, socklen_t length)
 {
 	struct node *node = find(world, fd);
@@ -818,6 +835,7 @@ int world_bind(struct world *world, int fd, const struct sockaddr *given, sockle
 	node->holder.options = good || family->bound ? claim.options : node->holder.options;
 	if (!good)
 		return refuse_bind(world, node, &claim);
+	keep_address(world, node, &claim);
 	bind_as_asked(world, node, &claim);
 	return 0;
 }
@@ -839,6 +857,7 @@ static bool bind_any(struct world *world, struct node *node, enum call call)
 	claim.state = STATE_BOUND;
 	if (!choose_port(world, node, call, &claim, NULL))
 		return false;
+	keep_address(world, node, &claim);
 	bind_node(world, node, &claim);
 	return true;
 }
@@ -897,6 +916,7 @@ int world_listen(struct world *world, int fd, int backlog)
 		return -1;
 	question = question_of(world, node, CALL_LISTEN);
 	question.argument = backlog;
+	question.queued = node->queued;
 	if (before_plain(world, &question)) {
 		if (world->verdict.error)
 			return refuse_listen(world, node);
@@ -995,15 +1015,19 @@ static bool tuple_event(struct world *world, struct node *node, const struct hol
 {
 	struct end from = end_of(claim->domain, claim->address, claim->port);
 	struct node *twin = find_connection(world, claim->protocol, &from, to);
+	struct question question;
 
-	if (!twin)
+	if (!twin || (keeps_address(world) && claim->protocol == PROTOCOL_UDP && memcmp(twin->bound, node->bound, sizeof node->bound)))
 		return true;
 	if (twin == node && (claim->protocol == PROTOCOL_TCP || event(world, node, CALL_CONNECT, EVENT_AGAIN)))
 		return true;
 	if (twin == node)
 		return let_go(node), false;
-	if (twin->holder.state == STATE_CONNECTED)
-		return event(world, node, CALL_CONNECT, EVENT_TUPLE_TAKEN);
+	if (twin->holder.state == STATE_CONNECTED) {
+		question = question_of(world, node, CALL_CONNECT);
+		question.self = &twin->holder;
+		return tell_event(world, &question, EVENT_TUPLE_TAKEN);
+	}
 	if (!event(world, node, CALL_CONNECT, EVENT_TUPLE_REMNANT))
 		return false;
 	destroy(twin);
@@ -1074,8 +1098,10 @@ static bool find_source(struct world *world, struct node *node, const struct end
 	const struct family *family = world->profile->family;
 	struct end target = *to;
 
-	if (claim->state == STATE_UNBOUND)
+	if (claim->state == STATE_UNBOUND && !keeps_address(world))
 		forget_name(claim);
+	if (claim->protocol == PROTOCOL_UDP && node->bucket_link && keeps_address(world))
+		memcpy(claim->address, node->bound, sizeof claim->address);
 	if (is_wildcard(claim) || flags & VERDICT_MOVES) {
 		set_address(claim, target.address);
 		if (family->source)

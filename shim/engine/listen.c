@@ -178,6 +178,7 @@ int engine_listen(int fd, int backlog)
 	if (!session.mirror) {
 		struct question question = claim_question(&d);
 		question.argument = backlog;
+		question.queued = question.state == STATE_LISTENING ? ask_queued(fd) : 0;
 		d.decided = claim_before(&d, &question, &unused, &unused_length);
 		if (d.decided && d.verdict.error)
 			return refuse(&d);

@@ -6,6 +6,7 @@
 #include <errno.h>
 #include <fcntl.h>
 #include <netinet/in.h>
+#include <netinet/tcp.h>
 #include <signal.h>
 #include <string.h>
 #include <sys/syscall.h>
@@ -92,6 +93,13 @@ bool ask_resets(int fd)
 {
 	struct linger linger = { 0 };
 	return get(fd, SOL_SOCKET, SO_LINGER, &linger, sizeof linger) == 0 && linger.l_onoff && linger.l_linger == 0;
+}
+
+uint32_t ask_queued(int fd)
+{
+	struct tcp_info info = { 0 };
+	get(fd, IPPROTO_TCP, TCP_INFO, &info, sizeof info);
+	return info.tcpi_unacked; /* net/ipv4/tcp.c tcp_get_info() */
 }
 
 uint32_t ask_uid(int fd)

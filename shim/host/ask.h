@@ -24,6 +24,8 @@ bool ask_connected(int fd);
 uint32_t ask_uid(int fd);
 /* Is a connection thrown away when it is closed: SO_LINGER of 0 seconds? */
 bool ask_resets(int fd);
+/* Connections that wait for the listener's accept(); 0 if it is none. */
+uint32_t ask_queued(int fd);
 /* The effective user. */
 uint32_t ask_caller(void);
 /* Can `length` bytes at address be read?  Asked without touching them. */

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 /*
  * gVisor's netstack: google/gvisor pkg/tcpip/ports/, stack/transport_demuxer.go, transport/{tcp,udp}/endpoint.go
- * and pkg/sentry/socket/netstack/netstack.go, 3c5eee17 (2026) and as measured with runsc of December 2022.
+ * and pkg/sentry/socket/netstack/netstack.go, 3c5eee17 (2026) and as measured with runsc of December 2022 and of July 2024.
  *
  * A port is *reserved* for an address, with the options as they are at the bind; a child or a client that did
  * not bind reserves it for its peer only, and there SO_REUSEPORT does not count.  A reservation stays what it
@@ -19,11 +19,12 @@
 #define TCP "gVisor pkg/tcpip/transport/tcp/endpoint.go bindLocked(), listen(), 3c5eee17"
 #define UDP "gVisor pkg/tcpip/transport/udp/endpoint.go bindLocked(), 3c5eee17"
 #define NETSTACK "gVisor pkg/sentry/socket/netstack/netstack.go, 3c5eee17"
-#define MEASURED "runsc of December 2022"
+#define MEASURED "runsc of December 2022 and July 2024"
 
-/* The family's own options: what is reserved is the wildcard, of both families, whatever address the connection gave the socket. */
+/* The family's own options: what is reserved is the wildcard, of both families or of IPv4, whatever address the connection gave the socket. */
 #define RESERVES_ANY 0x80000000u
 #define RESERVES_BOTH 0x40000000u
+#define RESERVES_IPV4 0x20000000u
 
 static const struct rule no_common = {
 	"conflict/nothing-in-common", "the addresses overlap, and no option for sharing is set on both sockets",
@@ -46,10 +47,13 @@ static const struct rule ok_free = { "ok/free", "no reservation overlaps", NULL,
 static const struct rule ok_shared = { "ok/shared", "every overlapping reservation has an option in common with this socket", NULL, FOR_PEOPLE(PORTS) };
 static const struct rule ok_listen = { "ok/listen", "no listener of the very same address objects", NULL, FOR_PEOPLE(DEMUXER) };
 static const struct rule ok_listen_again = { "ok/listen-again", "only the backlog changes", NULL, FOR_PEOPLE(TCP) };
+static const struct rule listen_queue = {
+	"listen/queue-too-long", "more connections wait than the new backlog has room for", "they were accepted first, or the backlog were greater", FOR_PEOPLE(TCP),
+};
 static const struct rule ok_shutdown = { "ok/shutdown", "the listener keeps its address", NULL, FOR_PEOPLE(TCP) };
 
 static const struct rule bind_malformed = {
-	"bind/malformed", "the length is too short for the socket's family", "it were that of the family's structure", FOR_PEOPLE(NETSTACK " Bind(); " MEASURED),
+	"bind/malformed", "the length is too short for the socket's family, or the address's", "it were that of the family's structure", FOR_PEOPLE(NETSTACK " Bind(); " MEASURED),
 };
 static const struct rule bind_family = { "bind/family", "the address is not of the socket's family", "it were", FOR_PEOPLE(NETSTACK " Bind(); " MEASURED) };
 static const struct rule bind_used = { "bind/already-bound", "the socket has an address already", "it were a new socket", FOR_PEOPLE(TCP "; " UDP) };
@@ -69,6 +73,7 @@ static const struct rule shutdown_idle = { "shutdown/not-connected", "the socket
 static const struct rule connect_aborted = {
 	"connect/aborted", "an earlier connect() failed, and that closed the socket", "it were a new socket", FOR_PEOPLE("gVisor pkg/tcpip/transport/tcp/endpoint.go connect(), handshakeFailed()"),
 };
+static const struct rule connect_over = { "connect/over", "the socket's connection has ended", "it were a new socket", FOR_PEOPLE("gVisor pkg/tcpip/transport/tcp/endpoint.go connect()") };
 static const struct rule no_port = { "port/none-left", "all ports from 16000 to 65535 are taken", NULL, FOR_PEOPLE("gVisor pkg/tcpip/ports/ports.go PickEphemeralPort(); " NETSTACK " Bind()") };
 
 /* ---- the holders ---- */
@@ -85,10 +90,16 @@ static bool for_peer(const struct judgement *judgement)
 	return judgement->call == CALL_CONNECT && judgement->claim.protocol == PROTOCOL_TCP;
 }
 
+static bool reserves_family(const struct holder *claim, const struct holder *holder)
+{
+	if (holder->options & RESERVES_IPV4)
+		return holder_is_ipv4(claim) || holder_is_dual(claim);
+	return holder->options & RESERVES_BOTH || holders_same_family(claim, holder);
+}
+
 static bool reservations_overlap(const struct holder *claim, const struct holder *holder)
 {
-	return (holder->options & RESERVES_BOTH || holders_same_family(claim, holder)) &&
-		(holder->options & RESERVES_ANY || holders_addresses_meet(claim, holder));
+	return reserves_family(claim, holder) && (holder->options & RESERVES_ANY || holders_addresses_meet(claim, holder));
 }
 
 /* Is this holder one that the claim would stand beside under the very same address? */
@@ -176,7 +187,7 @@ static bool before_bind(const struct question *question, struct verdict *verdict
 
 	if (!question->address)
 		return false;
-	if (question->length < least)
+	if (question->length < least || (given.family == AF_INET6 && !given.whole))
 		return verdict_final(verdict, EINVAL, &bind_malformed);
 	if (given.family != question->domain)
 		return verdict_final(verdict, EAFNOSUPPORT, &bind_family);
@@ -189,14 +200,31 @@ static bool before_listen(const struct question *question, struct verdict *verdi
 {
 	if (question->state == STATE_DEAD)
 		return verdict_final(verdict, EINVAL, &listen_state);
+	if (question->argument >= 0 && question->queued > question->argument + 1u)
+		return verdict_final(verdict, EINVAL, &listen_queue);
 	return listen_decided(question, &listen_udp, &listen_state, &ok_listen_again, verdict);
 }
 
 static const struct rule connect_malformed = { "connect/malformed-address", "the address is not one of the socket's family, or not whole", NULL, FOR_PEOPLE(NETSTACK " Connect(), TransportEndpointInfo.AddrNetProtoLocked()") };
+static const struct rule send_unconnected = { "send/not-connected", "the socket is not connected", NULL, FOR_PEOPLE("gVisor pkg/tcpip/transport/tcp/endpoint.go readyToWrite()") };
+static const struct rule send_port = { "send/port-0", "nobody has port 0", NULL, FOR_PEOPLE(UDP) };
 static const struct rule connect_unreachable = { "connect/unreachable", "there is no route to it", NULL, FOR_PEOPLE(NETSTACK " Connect(), TransportEndpointInfo.AddrNetProtoLocked()") };
-static bool before_connect(const struct question *, struct verdict *, struct sockaddr_storage *to, uint32_t *to_length);
+static bool gvisor_before(const struct question *, struct verdict *, struct sockaddr_storage *to, uint32_t *to_length);
 
-/* netstack.go checkFamily(), mapFamily(): a dual-stack socket takes an IPv4 address as it is. */
+static bool is_old(const struct question *question)
+{
+	return question->profile->trait[trait_netstack] == netstack_runsc_2022;
+}
+
+/* netstack.go checkFamily(): IPv4 is a dual-stack socket's, too. */
+static bool needs_mapping(const struct question *question)
+{
+	struct given given = given_address(question);
+
+	return given.family == AF_INET && given.whole && question->domain == AF_INET6 && !(question->options & OPTION_V6ONLY);
+}
+
+/* mapFamily() */
 static bool map_address(const struct question *question, struct verdict *verdict, struct sockaddr_storage *to, uint32_t *to_length)
 {
 	struct sockaddr_in6 mapped = { .sin6_family = AF_INET6, .sin6_addr = { .s6_addr = { [10] = 0xff, [11] = 0xff } } };
@@ -207,21 +235,46 @@ static bool map_address(const struct question *question, struct verdict *verdict
 	memcpy(mapped.sin6_addr.s6_addr + 12, question->address + 4, 4);
 	read.address = (const uint8_t *)&mapped;
 	read.length = sizeof mapped;
-	final = before_connect(&read, verdict, to, to_length);
+	final = gvisor_before(&read, verdict, to, to_length);
 	if (!*to_length)
 		memcpy(to, &mapped, *to_length = sizeof mapped);
 	return final;
 }
 
-/* TransportEndpointInfo.AddrNetProtoLocked(): from an address of the one family there is no way to one of the other. */
+/* From an address of the one family to one of the other; to any it is Stack.FindRoute() that has no answer. */
+static int no_way(const struct question *question, const struct given *given, bool to_ipv4)
+{
+	if (!given_is_any(question, given))
+		return to_ipv4 ? ENETUNREACH : EINVAL;
+	if (is_old(question) || (to_ipv4 && question->options & OPTION_V6ONLY))
+		return EHOSTUNREACH;
+	return question->call == CALL_CONNECT && question->protocol == PROTOCOL_UDP && !to_ipv4 ? ENETUNREACH : EADDRNOTAVAIL;
+}
+
+/* What connect() chose for a UDP socket bound to the wildcard is the route's. */
+static bool has_address(const struct holder *self)
+{
+	return self && !holder_is_wild(self) && !(self->protocol == PROTOCOL_UDP && self->options & RESERVES_ANY);
+}
+
+/* TransportEndpointInfo.AddrNetProtoLocked() */
 static bool address_unreachable(const struct question *question, const struct given *given, struct verdict *verdict)
 {
-	const struct holder *self = question->self;
 	bool to_ipv4 = given->family == AF_INET || given->mapped;
 
-	if (IS_ALONE(question) && self && !holder_is_wild(self) && holder_is_ipv4(self) != to_ipv4)
-		return verdict_final(verdict, given_is_any(question, given) ? EHOSTUNREACH : to_ipv4 ? ENETUNREACH : EINVAL, &connect_unreachable);
+	if (IS_ALONE(question) && has_address(question->self) && holder_is_ipv4(question->self) != to_ipv4)
+		return verdict_final(verdict, no_way(question, given, to_ipv4), &connect_unreachable);
 	return given->mapped && question->options & OPTION_V6ONLY && verdict_final(verdict, EHOSTUNREACH, &connect_unreachable);
+}
+
+/* Stack.FindRoute(): any address is the socket's own, or that of the loopback interface; so it is on the host. */
+static void find_own(const struct question *question, const struct given *given, struct sockaddr_storage *to, uint32_t *to_length)
+{
+	bool ipv4 = question->domain == AF_INET;
+
+	given_to_loopback(question, given, to, to_length);
+	if (*to_length && has_address(question->self))
+		memcpy((uint8_t *)to + (ipv4 ? 4 : 8), question->self->address, ipv4 ? 4 : 16);
 }
 
 static bool state_refuses(const struct question *question, struct verdict *verdict)
@@ -234,6 +287,8 @@ static bool state_refuses(const struct question *question, struct verdict *verdi
 	case STATE_CONNECTED:
 		return verdict_final(verdict, EISCONN, &connect_used);
 	case STATE_DEAD:
+		if (IS_ALONE(question) && question->shut & SHUT_APART)
+			return verdict_final(verdict, EINVAL, &connect_over);
 		return verdict_final(verdict, ECONNABORTED, &connect_aborted);
 	default:
 		return false;
@@ -256,38 +311,51 @@ static bool before_connect(const struct question *question, struct verdict *verd
 
 	if (!question->address || given.family == AF_UNSPEC)
 		return false;
-	if (given.family == AF_INET && given.whole && question->domain == AF_INET6 && !(question->options & OPTION_V6ONLY))
-		return map_address(question, verdict, to, to_length);
 	if (given.family != question->domain || !given.whole)
 		return verdict_final(verdict, EINVAL, &connect_malformed);
 	if (address_unreachable(question, &given, verdict) || state_refuses(question, verdict) || no_route(question, &given, verdict))
 		return true;
 	verdict->flags = VERDICT_CROSSES;
-	given_to_loopback(question, &given, to, to_length);
+	if (IS_ALONE(question))
+		find_own(question, &given, to, to_length);
 	return false;
 }
 
-/* A listener refuses connections until it listens again; a UDP socket need only be bound. */
+/* A listener refuses connections until it listens again.  A UDP socket need only be bound; now it counts, but is an error. */
 static bool before_shutdown(const struct question *question, struct verdict *verdict)
 {
 	if (question->state == STATE_LISTENING) {
 		verdict->flags = question->argument == SHUT_WR ? 0 : VERDICT_DEAFENS;
 		return verdict_final(verdict, 0, &ok_shutdown);
 	}
-	if (question->protocol == PROTOCOL_UDP && question->state == STATE_BOUND)
-		return !IS_ALONE(question) && verdict_final(verdict, 0, &ok_shutdown);
+	if (question->protocol == PROTOCOL_UDP && question->state == STATE_BOUND) {
+		if (is_old(question))
+			return !IS_ALONE(question) && verdict_final(verdict, 0, &ok_shutdown);
+		if (IS_ALONE(question))
+			verdict_final(verdict, ENOTCONN, &shutdown_idle);
+		return false;
+	}
 	return shutdown_refused(question, &shutdown_idle, verdict);
 }
 
 /* A port is taken before the route is looked for. */
-static bool before_send(const struct question *question, struct verdict *verdict)
+static bool before_send(const struct question *question, struct verdict *verdict, struct sockaddr_storage *to, uint32_t *to_length)
 {
 	const struct given given = given_address(question);
 
-	if (question->protocol == PROTOCOL_TCP || !given.whole || given_locality(question, &given) != LOCALITY_FOREIGN)
+	if (question->protocol == PROTOCOL_TCP)
+		return question->state != STATE_CONNECTED && verdict_final(verdict, EPIPE, &send_unconnected);
+	if (given.family == AF_UNSPEC)
 		return false;
+	if (given.family != question->domain || !given.whole)
+		return verdict_final(verdict, EINVAL, &connect_malformed);
 	verdict->flags = VERDICT_BINDS;
-	return verdict_final(verdict, EHOSTUNREACH, &connect_unreachable);
+	if (!given.port)
+		return verdict_final(verdict, EINVAL, &send_port);
+	if (address_unreachable(question, &given, verdict))
+		return true;
+	find_own(question, &given, to, to_length);
+	return given_locality(question, &given) == LOCALITY_FOREIGN && verdict_final(verdict, EHOSTUNREACH, &connect_unreachable);
 }
 
 /* ::ffff:0.0.0.0 is kept as no address at all. */
@@ -304,6 +372,8 @@ static bool before_name(const struct question *question, struct sockaddr_storage
 
 static bool gvisor_before(const struct question *question, struct verdict *verdict, struct sockaddr_storage *to, uint32_t *to_length)
 {
+	if ((question->call == CALL_CONNECT || (IS_ALONE(question) && question->call == CALL_SEND)) && needs_mapping(question))
+		return map_address(question, verdict, to, to_length);
 	switch (question->call) {
 	case CALL_BIND:
 		return before_bind(question, verdict);
@@ -318,7 +388,7 @@ static bool gvisor_before(const struct question *question, struct verdict *verdi
 	case CALL_NAME:
 		return IS_ALONE(question) && before_name(question, to, to_length);
 	case CALL_SEND:
-		return IS_ALONE(question) && before_send(question, verdict);
+		return IS_ALONE(question) && before_send(question, verdict, to, to_length);
 	default:
 		return false;
 	}
@@ -345,6 +415,11 @@ static void gvisor_option(const struct option_question *question, struct option_
 
 /* ---- the family ---- */
 
+static uint32_t gvisor_asks(const struct profile *profile)
+{
+	return family_asks(profile) | KEEPS_ADDRESS;
+}
+
 /* A child's reservation has the listener's flags, the child itself shows none of the options (accepted-options). */
 static uint32_t gvisor_inherited(const struct profile *profile, uint32_t listener_options)
 {
@@ -357,7 +432,7 @@ static uint32_t gvisor_bound(const struct profile *profile, const struct holder 
 	(void)profile;
 	if (error || !holder_is_wild(claim))
 		return claim->options;
-	return claim->options | RESERVES_ANY | (holder_is_dual(claim) ? RESERVES_BOTH : 0);
+	return claim->options | RESERVES_ANY | (holder_is_dual(claim) ? RESERVES_BOTH : 0) | (holder_is_ipv4(claim) ? RESERVES_IPV4 : 0);
 }
 
 /* connect() writes the source address where the wildcard was, and ReleasePort() looks for that one in vain: cleanupLocked(). */
@@ -372,7 +447,7 @@ static bool gvisor_anchors(const struct profile *profile, const struct holder *c
 static void gvisor_event(const struct question *question, enum event event, struct verdict *verdict)
 {
 	bool tcp = question->protocol == PROTOCOL_TCP;
-	bool old = question->profile->trait[trait_taken_tuple] == taken_tuple_in_use;
+	uint32_t shared = OPTIONS_SHOWN(question->options); /* as they are now; SO_REUSEPORT does not share a connection */
 
 	switch (event) {
 	case EVENT_REFUSED:
@@ -385,12 +460,15 @@ static void gvisor_event(const struct question *question, enum event event, stru
 		verdict->flags = VERDICT_KILLS | VERDICT_NAMES;
 		break;
 	case EVENT_TUPLE_TAKEN:
+		if (IS_ALONE(question))
+			shared &= OPTIONS_SHOWN(question->self->options);
+		/* fall through */
 	case EVENT_TUPLE_REMNANT:
-	case EVENT_AGAIN: /* meets itself, and SO_REUSEPORT does not share a connection */
-		if (!tcp && !(OPTIONS_SHOWN(question->options) & OPTION_REUSEADDR)) /* as it is now */
+	case EVENT_AGAIN: /* it once met itself */
+		if (!tcp && (event != EVENT_AGAIN || is_old(question)) && !(shared & OPTION_REUSEADDR))
 			verdict_final(verdict, EADDRINUSE, &connect_tuple);
 		if (tcp)
-			verdict_final(verdict, old ? EADDRINUSE : EADDRNOTAVAIL, &connect_tuple);
+			verdict_final(verdict, is_old(question) ? EADDRINUSE : EADDRNOTAVAIL, &connect_tuple);
 		break;
 	case EVENT_NO_PORT:
 		if (question->call == CALL_CONNECT)
@@ -408,7 +486,7 @@ static void gvisor_event(const struct question *question, enum event event, stru
 
 const struct family family_gvisor = {
 	.name = "gvisor",
-	.asks = family_asks,
+	.asks = gvisor_asks,
 	.bucket = family_bucket,
 	.before = gvisor_before,
 	.holder = gvisor_holder,

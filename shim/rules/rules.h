@@ -210,6 +210,7 @@ struct question {
 	const uint8_t *address; /* bind, connect: the sockaddr as the program gave it, readable for length bytes */
 	uint32_t length;        /* as the program gave it */
 	int argument;           /* listen: backlog; shutdown: how; socket: type */
+	uint32_t queued;        /* listen: connections that wait for accept() */
 	uint32_t uid;           /* effective, of the caller; may be 0 but for ports that some system reserves */
 	bool alone;             /* no host behind the rules (fakebind play): they must give every answer */
 	bool loopback_alias;    /* 127.0.0.2 and its like were added to the loopback interface */
@@ -283,7 +284,7 @@ enum event {
 	EVENT_REFUSED,       /* nobody has that port */
 	EVENT_UNLISTENED,    /* a socket has it that does not listen */
 	EVENT_FULL,          /* the listener's queue is full */
-	EVENT_TUPLE_TAKEN,   /* the same connection exists */
+	EVENT_TUPLE_TAKEN,   /* the same connection exists (alone, question.self: whose) */
 	EVENT_TUPLE_REMNANT, /* it is in TIME_WAIT; no error: that one ends */
 	EVENT_SELF,          /* the socket's own address; no error: it talks to itself */
 	EVENT_AGAIN,         /* UDP: it is connected to that peer already; an error takes its port away, too */
@@ -315,6 +316,9 @@ enum event {
 #define FORGETS_BOUND 0x400u
 /* accept() of a connection that was reset is ECONNABORTED, no socket that has ended. */
 #define ABORTS_ACCEPT 0x800u
+/* Alone: the address that a bind() wrote stays, even a refused one (VERDICT_NAMES), and a wildcard writes none: what is bound
+ * to it later keeps that address, and connect() of a UDP socket seeks a source each time. */
+#define KEEPS_ADDRESS 0x1000u
 
 struct family {
 	const char *name;

@@ -189,7 +189,7 @@ Test(others, names)
 		{ "illumos", "solaris-10", TIER_SOURCE }, { "windows", "windows-2003", TIER_DOCUMENTED },
 		{ "windows-xp", "windows-xp", TIER_DOCUMENTED }, { "cygwin", "cygwin", TIER_DOCUMENTED },
 		{ "lwip", "lwip-2.2.1", TIER_MEASURED }, { "lwip-noreuse", "lwip-noreuse", TIER_MEASURED },
-		{ "lwip-rxtoall", "lwip-rxtoall", TIER_MEASURED }, { "gvisor", "gvisor-2026", TIER_SOURCE },
+		{ "lwip-rxtoall", "lwip-rxtoall", TIER_MEASURED }, { "gvisor", "gvisor-2026", TIER_MEASURED },
 		{ "gvisor-2022", "gvisor-2022", TIER_MEASURED }, { "fuchsia", "fuchsia-ns3", TIER_SOURCE },
 		{ "zephyr", "zephyr", TIER_SOURCE }, { "nuttx", "nuttx", TIER_SOURCE },
 	};
@@ -628,6 +628,15 @@ Test(gvisor, errors_by_year)
 	cr_expect_eq(verdict.error, EADDRNOTAVAIL);
 	option(question.profile, &a, IPPROTO_IPV6, IPV6_V6ONLY, 1);
 	cr_expect_eq(ask(question.profile, CALL_BIND, &a).verdict.error, EHOSTUNREACH);
+	question.call = CALL_LISTEN;
+	question.state = STATE_LISTENING;
+	question.argument = 1;
+	question.queued = 2;
+	question.profile->family->before(&question, &verdict, NULL, NULL);
+	cr_expect_eq(verdict.error, 0);
+	question.queued = 3;
+	question.profile->family->before(&question, &verdict, NULL, NULL);
+	cr_expect_eq(verdict.error, EINVAL);
 }
 
 /* ---- the rest ---- */
