@@ -88,6 +88,9 @@ static const struct rule shutdown_half = {
 };
 static const struct rule no_port = { "port/none-left", "all ports from 49152 on are taken", NULL, FOR_PEOPLE("lwIP src/core/tcp.c tcp_new_port(), udp.c udp_new_port()") };
 
+/* The family's own option: `::' was bound as IPv6 alone, and listen() will make it of both families (lwip_netconn_do_listen()). */
+#define LISTENS_DUAL 0x80000000u
+
 static bool has_reuse(const struct profile *profile)
 {
 	return profile->trait[trait_so_reuse] == so_reuse_on;
@@ -95,10 +98,17 @@ static bool has_reuse(const struct profile *profile)
 
 /* ---- the holders ---- */
 
+static bool is_dual(const struct holder *holder)
+{
+	bool listens_dual = holder->state == STATE_LISTENING && holder->options & LISTENS_DUAL && address_is_any(holder);
+
+	return listens_dual || holder_is_dual(holder);
+}
+
 /* TCP asks whether one is IPv6 and the other not, and `::' of both families is not IPv6 then; UDP takes it for both. */
 static bool classes_meet(const struct holder *a, const struct holder *b)
 {
-	bool a6 = !holder_is_ipv4(a) && !holder_is_dual(a), b6 = !holder_is_ipv4(b) && !holder_is_dual(b);
+	bool a6 = !holder_is_ipv4(a) && !is_dual(a), b6 = !holder_is_ipv4(b) && !is_dual(b);
 
 	return a->protocol == PROTOCOL_UDP ? holders_same_family(a, b) : a6 == b6;
 }
@@ -106,7 +116,7 @@ static bool classes_meet(const struct holder *a, const struct holder *b)
 /* listen() compares the kind of wildcard, too. */
 static bool identical(const struct holder *a, const struct holder *b)
 {
-	return holders_same_address(a, b) && holder_is_dual(a) == holder_is_dual(b) && holder_is_ipv4(a) == holder_is_ipv4(b);
+	return holders_same_address(a, b) && is_dual(a) == is_dual(b) && holder_is_ipv4(a) == holder_is_ipv4(b);
 }
 
 static const struct rule *objection(const struct judgement *judgement, const struct holder *holder)
@@ -136,8 +146,10 @@ static void judge_bind(struct judgement *judgement, const struct holder *holder)
 static void judge_listen(struct judgement *judgement, const struct holder *holder)
 {
 	bool checked = has_reuse(judgement->profile) && (judgement->claim.options & OPTION_REUSEADDR);
+	struct holder claim = judgement->claim;
 
-	if (checked && holder->state == STATE_LISTENING && identical(&judgement->claim, holder))
+	claim.state = STATE_LISTENING;
+	if (checked && holder->state == STATE_LISTENING && identical(&claim, holder))
 		judgement_refuse(judgement, holder, EADDRINUSE, &listen_same_address);
 }
 
@@ -388,6 +400,8 @@ static void lwip_option(const struct option_question *question, struct option_an
 	const struct option_rules *rules = question->level == IPPROTO_IPV6 ? &v6only_rules : &option_rules;
 
 	option_by_rows(question, has_reuse(question->profile) ? rows : rows_without_reuse, rules, answer);
+	if (rules == &v6only_rules && question->call == CALL_SETSOCKOPT && question->state == STATE_BOUND && !answer->error)
+		answer->options = (answer->options & ~LISTENS_DUAL) | (OPTIONS_SHOWN(answer->options) & OPTION_V6ONLY ? 0 : LISTENS_DUAL);
 	if (answer->passes || answer->error || is_kept(question))
 		return;
 	answer->error = EINVAL;
