@@ -392,7 +392,7 @@ static int unreachable(const struct question *question)
 {
 	bool selects = is_netbsd(question->profile) || bsd_is(question->profile, trait_bind_order, bind_order_openbsd);
 
-	return IS_ALONE(question) && selects && (host4_of(question) || is_multicast_host(question)) ? EADDRNOTAVAIL : ENETUNREACH;
+	return selects && (host4_of(question) || is_multicast_host(question)) ? EADDRNOTAVAIL : ENETUNREACH;
 }
 
 /* 13.0 and later. */
