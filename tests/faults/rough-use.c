@@ -505,7 +505,7 @@ static void leave(const char *const *what)
 
 static void *accepts(void *unused)
 {
-	__attribute__((cleanup(leave))) const char *what = "accept";
+	__attribute__((cleanup(leave), unused)) const char *what = "accept";
 	accept(listener, NULL, NULL);
 	return unused;
 }
@@ -513,7 +513,7 @@ static void *accepts(void *unused)
 /* The queue is full: nobody answers. */
 static void *connects(void *unused)
 {
-	__attribute__((cleanup(leave))) const char *what = "connect";
+	__attribute__((cleanup(leave), unused)) const char *what = "connect";
 	struct sockaddr_in to = address_of(PORT);
 	for (int i = 0; i < 5; i++)
 		connect(socket(AF_INET, SOCK_STREAM | (i < 4 ? SOCK_NONBLOCK : 0), 0), (struct sockaddr *)&to, sizeof to);
