@@ -56,12 +56,8 @@ static bool look_at_own(struct holder *holder)
 {
 	if (!decide_is_own(holder))
 		return false;
-	if (holder->protocol == PROTOCOL_TCP) {
-		if (ask_option(holder->fd, SOL_SOCKET, SO_ACCEPTCONN) > 0)
-			holder->state = STATE_LISTENING;
-		else
-			holder->state = ask_connected(holder->fd) ? STATE_CONNECTED : STATE_BOUND;
-	}
+	if (holder->protocol == PROTOCOL_TCP)
+		holder->state = ask_state(holder->fd);
 	if (session.mirror && !session.beyond_host) { /* there an option stays on when it is turned off */
 		holder->options &= ~(OPTION_REUSEADDR | OPTION_REUSEPORT);
 		holder->options |= ask_option(holder->fd, SOL_SOCKET, SO_REUSEADDR) > 0 ? OPTION_REUSEADDR : 0;

@@ -87,9 +87,8 @@ static bool listens_alone(int fd, struct slot *slot, int backlog)
 	if (!session.mirror || !slot->record || is_to_be_judged(slot) || !registry_alone(&session.registry, slot->record, &before) ||
 	    !session.profile->family->listens(session.profile, &after))
 		return false;
-	if (before != after && !listens_with_turn(fd, slot, backlog, after))
-		return false;
-	if (before == after && real.listen(fd, backlog) < 0)
+	bool listens = before == after ? real.listen(fd, backlog) == 0 : listens_with_turn(fd, slot, backlog, after);
+	if (!listens)
 		return false;
 	if (before == after)
 		registry_turn_into(&session.registry, slot->record, STATE_LISTENING);

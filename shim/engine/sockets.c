@@ -300,13 +300,6 @@ static void virtual_state(int fd, struct slot *slot, struct holder *name)
 		slot->options |= name->options;
 }
 
-static uint8_t idle_state(int fd, const struct slot *slot)
-{
-	if (slot->protocol == PROTOCOL_TCP && ask_option(fd, SOL_SOCKET, SO_ACCEPTCONN) > 0)
-		return STATE_LISTENING;
-	return ask_connected(fd) ? STATE_CONNECTED : STATE_BOUND;
-}
-
 /* What the kernel knows of a descriptor that the cache does not. */
 static bool from_kernel(int fd, struct slot *slot)
 {
@@ -330,7 +323,7 @@ static bool from_kernel(int fd, struct slot *slot)
 	if (ask_name(fd, &name) == 0 && name.port != 0) {
 		struct holder holder;
 		name.cookie = slot->cookie;
-		name.state = idle_state(fd, slot);
+		name.state = ask_state(fd);
 		slot->record = registry_find(&session.registry, claim_bucket(slot->protocol, name.port), &name, &holder);
 		if (slot->record)
 			slot->options = holder.options;

@@ -89,6 +89,13 @@ bool ask_connected(int fd)
 	return raw_call(SYS_getpeername, fd, (long)&name, (long)&length) == 0;
 }
 
+uint8_t ask_state(int fd)
+{
+	if (ask_option(fd, SOL_SOCKET, SO_ACCEPTCONN) > 0)
+		return STATE_LISTENING;
+	return ask_connected(fd) ? STATE_CONNECTED : STATE_BOUND;
+}
+
 bool ask_resets(int fd)
 {
 	struct linger linger = { 0 };

@@ -20,6 +20,8 @@ int tell_option(int fd, int level, int name, int value);
 /* Local address, port and scope into holder; 0 or -errno. */
 int ask_name(int fd, struct holder *holder);
 bool ask_connected(int fd);
+/* STATE_LISTENING, _CONNECTED or, for all else, _BOUND. */
+uint8_t ask_state(int fd);
 /* st_uid of the socket: its creator's effective uid, or what fchown made of it. */
 uint32_t ask_uid(int fd);
 /* Is a connection thrown away when it is closed: SO_LINGER of 0 seconds? */

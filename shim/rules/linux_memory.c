@@ -127,11 +127,12 @@ static void remember_less(const struct judgement *judgement, bool keeps_reusepor
 		verdict->memory = flags == judgement->memory.flags ? MEMORY_KEEP : MEMORY_FLAGS;
 }
 
-/* As linux_remember() has it of a listen() that nobody else is asked about: neither mark is left. */
+/* As linux_remember() has it of a listen() that nobody else is asked about: neither mark is left.  Who began the last list
+ * of all addresses matters once there are two (6.5, 6.8); in 6.1 always. */
 bool linux_listens(const struct profile *profile, uint32_t *flags)
 {
 	*flags = profile->trait[trait_port_memory] == port_memory_last_reuseport ? 0 : BEGUN;
-	return profile->trait[trait_address_lookup] != address_lookup_linux_6_1;
+	return !is_6_1(profile);
 }
 
 static void remember_later(const struct judgement *judgement, struct verdict *verdict)

@@ -437,6 +437,15 @@ Test(world, a_refused_connect_can_end_a_socket)
 	cr_expect(eq(long, world_recv(world, c, &(char){ 0 }, 1), 0));
 }
 
+static void boot_with_two(const char *system, int option, int *a, int *b)
+{
+	boot(system);
+	*a = tcp();
+	*b = tcp();
+	set(*a, option);
+	set(*b, option);
+}
+
 /* in_pcblookup_hash(): of two wildcards the last bound, or the eldest; and it need not listen. */
 Test(world, a_wildcard_receives_first_or_last)
 {
@@ -446,10 +455,7 @@ Test(world, a_wildcard_receives_first_or_last)
 	for (size_t i = 0; i < sizeof cases / sizeof *cases; i++) {
 		int a, b;
 
-		boot(cases[i].system);
-		a = tcp(), b = tcp();
-		set(a, SO_REUSEPORT);
-		set(b, SO_REUSEPORT);
+		boot_with_two(cases[i].system, SO_REUSEPORT, &a, &b);
 		do_bind(a, "0.0.0.0", PORT);
 		do_bind(b, "0.0.0.0", PORT);
 		world_listen(world, a, 5);
@@ -487,10 +493,7 @@ Test(world, a_socket_that_does_not_listen_is_in_front)
 	for (size_t i = 0; i < sizeof cases / sizeof *cases; i++) {
 		int a, b;
 
-		boot(cases[i].system);
-		a = tcp(), b = tcp();
-		set(a, SO_REUSEADDR);
-		set(b, SO_REUSEADDR);
+		boot_with_two(cases[i].system, SO_REUSEADDR, &a, &b);
 		do_bind(b, "127.0.0.1", PORT);
 		do_bind(a, "0.0.0.0", PORT);
 		world_listen(world, a, 5);
