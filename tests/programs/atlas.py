@@ -32,6 +32,8 @@ def start(profile):
                  "disable-background-networking", "disable-component-update", "disable-sync", "window-size=1400,1050",
                  "user-data-dir=" + profile):
         options.add_argument("--" + flag)
+    # Not its new tab page, which loads things of its own.
+    options.add_experimental_option("prefs", {"session.restore_on_startup": 4, "session.startup_urls": ["about:blank"]})
     options.binary_location = "/usr/bin/chromium"
     options.set_capability("goog:loggingPrefs", {"performance": "ALL", "browser": "ALL"})
     return webdriver.Chrome(service=Service("/usr/bin/chromedriver"), options=options)
