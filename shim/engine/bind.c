@@ -29,12 +29,11 @@ static SELDOM bool unseen_refuse(struct decision *d)
 	return d->unseen = true;
 }
 
-/* A profile that is stricter than the host cannot take the host's success for a proof; but a port that nobody has
- * here, and nobody had, is free. */
+/* Whoever overlaps the claim the host answers for.  A profile that is stricter also minds those who are apart from it; but
+ * of a port that nobody but at the claim's own place has or had, and of one that is free, there are none. */
 static bool stricter_refuses(struct decision *d)
 {
-	bool had = d->met || d->closed;
-	if (!session.stricter || d->claim.port == 0 || d->decided || !had || permit_port_is_free(d->claim.protocol, d->claim.port))
+	if (!d->apart || d->claim.port == 0 || d->decided || permit_port_is_free(d->claim.protocol, d->claim.port))
 		return false;
 	struct verdict before = d->verdict;
 	if (unseen_refuse(d))
@@ -358,6 +357,7 @@ int engine_bind(int fd, const struct sockaddr *given, socklen_t length)
 		return real.bind(fd, given, length);
 	claim_socket(&d, CALL_BIND, fd, slot);
 	d.met = true;
+	d.apart = session.stricter;
 	claim_user(&d, is_reserved(&copy, length));
 	if (slot->record && session.as_host)
 		return bind_again(&d, &address);

@@ -219,11 +219,12 @@ static void judge_holders(struct decision *d, const struct facts *facts, struct 
 	struct holder holder;
 	struct cursor cursor;
 	bool doubtful;
-	walk->sure = walk->probe = d->met = false;
+	walk->sure = walk->probe = d->met = d->apart = false;
 	d->doubtful = 0;
 	registry_first(&session.registry, d->bucket, d->turn.record, &cursor);
 	while (registry_next(&session.registry, &cursor, &holder, &doubtful)) {
 		const struct holder *fact = fact_of(facts, &holder);
+		d->apart |= session.stricter && !covers(&d->claim, &holder);
 		if (doubtful && closed_by_us(d, &holder)) {
 			if (d->closed && d->closed != holder.reference)
 				forget_closed(d);

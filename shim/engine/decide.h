@@ -20,6 +20,7 @@ struct decision {
 	bool closed_listener;
 	bool met;     /* somebody has a record in the bucket */
 	unsigned doubtful; /* how many of them are */
+	bool apart;   /* stricter profiles: somebody's record is not covered by the claim, so what he left may not overlap it */
 	bool decided; /* from the arguments alone */
 	bool host_refused;
 	bool unseen;  /* refused for somebody whom only the kernel knows */
@@ -41,7 +42,7 @@ static inline void decision_begin(struct decision *d, enum call call, int fd)
 	d->claim = (struct holder){ 0 };
 	d->closed = 0;
 	d->bucket = d->doubtful = d->caller = 0;
-	d->met = d->decided = d->host_refused = d->unseen = d->probe = d->unknown = d->plain = d->outside = d->strange = false;
+	d->met = d->apart = d->decided = d->host_refused = d->unseen = d->probe = d->unknown = d->plain = d->outside = d->strange = false;
 	d->turn.state = TURN_NONE;
 	verdict_begin(&d->verdict);
 }
