@@ -48,6 +48,7 @@ static void listen_cycle(int port)
 }
 
 static int listener = -1;
+static bool resets; /* or connections end by FINs, where the system has no SO_LINGER: they cost the host more than a reset */
 
 static void connect_cycle(int port)
 {
@@ -67,7 +68,8 @@ static void connect_cycle(int port)
 	int child = accept(listener, (struct sockaddr *)&address, &length);
 	if (child < 0)
 		fail("accept");
-	setsockopt(fd, SOL_SOCKET, SO_LINGER, &reset, sizeof reset);
+	if (resets)
+		setsockopt(fd, SOL_SOCKET, SO_LINGER, &reset, sizeof reset);
 	close(fd);
 	close(child);
 }
@@ -135,10 +137,25 @@ static double goal_of(const struct bench_case *bench, const char *profile)
 	return known && known->trait[trait_host] == host_mirror ? bench->goal : bench->shared_goal;
 }
 
+/* What the program gets under the profile, it is to do natively, too. */
+static bool has_linger(const char *name)
+{
+	const struct linger reset = { 1, 0 };
+	const struct profile *profile = profile_find(name);
+	const struct option_question question = {
+		.call = CALL_SETSOCKOPT, .profile = profile, .domain = AF_INET, .protocol = PROTOCOL_TCP, .state = STATE_CONNECTED,
+		.level = SOL_SOCKET, .name = SO_LINGER, .value = &reset, .length = sizeof reset,
+	};
+	struct option_answer answer = { .passes = true };
+	if (profile)
+		profile->family->option(&question, &answer);
+	return answer.passes;
+}
+
 static void measure(const char *self, const char *profile, const char *registry, size_t index)
 {
 	char number[24], ports[2][16];
-	char *argv[] = { (char *)self, "--serve", number, ports[0], NULL };
+	char *argv[] = { (char *)self, "--serve", number, ports[0], has_linger(profile) ? "reset" : "fin", NULL };
 	snprintf(number, sizeof number, "%zu", index);
 	snprintf(ports[0], sizeof ports[0], "%zu", 20001 + index);
 	struct runner bare = runner_start(argv, NULL, NULL);
@@ -183,8 +200,10 @@ int main(int argc, char **argv)
 {
 	static char *usual[] = { "linux-6.18", "linux-4.4", "freebsd-14", "starry" };
 	char registry[] = "/dev/shm/fakebind-bench-XXXXXX";
-	if (argc == 4 && !strcmp(argv[1], "--serve"))
+	if (argc == 5 && !strcmp(argv[1], "--serve")) {
+		resets = !strcmp(argv[4], "reset");
 		return serve(&cases[strtoul(argv[2], NULL, 10) % CASES], atoi(argv[3]));
+	}
 	char **profiles = argc > 1 ? argv + 1 : usual;
 	size_t count = argc > 1 ? (size_t)argc - 1 : sizeof usual / sizeof *usual;
 	if (!mkdtemp(registry))
