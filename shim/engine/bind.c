@@ -113,6 +113,8 @@ static void bound(struct decision *d)
 	d->claim.options = options_when_bound(&d->claim);
 	d->slot->options = (d->slot->options & ~OPTION_OWN) | (d->claim.options & OPTION_OWN);
 	d->claim.state = STATE_BOUND;
+	if (d->claim.protocol == PROTOCOL_TCP)
+		d->slot->flags &= (uint8_t)~SLOT_CONNECTED; /* that connection is over */
 	registry_remove(&session.registry, d->slot->record); /* of another address */
 	d->slot->record = registry_commit(&session.registry, &d->turn, &d->claim, d->verdict.memory, d->verdict.memory_flags);
 	claim_anchor(&d->claim, claim_bucket(PROTOCOL_UDP, 0));
@@ -125,12 +127,14 @@ static bool is_own_socket(const struct decision *d)
 	return verdict->blamed && !holder_is_memory(verdict->holder.state) && verdict->holder.cookie == d->claim.cookie;
 }
 
-/* Every system looks first whether the address is one of the machine's. */
+/* Every system looks first whether the address is one of the machine's; and in what else it may be wrong, a mirrored one
+ * as the host does. */
 static SELDOM int refuse_local(struct decision *d)
 {
-	if (session.any_address || !permit_is_foreign(&d->claim))
+	int error = session.any_address ? 0 : permit_address_error(&d->claim);
+	if (error != EADDRNOTAVAIL && !(session.mirror && error == EINVAL))
 		return refuse(d);
-	errno = claim_error(CALL_BIND, EADDRNOTAVAIL);
+	errno = claim_error(CALL_BIND, error);
 	return -1;
 }
 

@@ -12,10 +12,6 @@
 #include "../host/real.h"
 #include "session.h"
 
-#ifndef SO_BINDTOIFINDEX
-#define SO_BINDTOIFINDEX 62
-#endif
-
 bool claim_copy(const struct sockaddr *from, socklen_t length, struct sockaddr_storage *to)
 {
 	socklen_t room = length < sizeof *to ? length : sizeof *to;

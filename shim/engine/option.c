@@ -11,10 +11,6 @@
 #include "session.h"
 #include "unseen.h"
 
-#ifndef SO_BINDTOIFINDEX
-#define SO_BINDTOIFINDEX 62
-#endif
-
 /* The options a rule may ask for. */
 static bool matters(int level, int name)
 {

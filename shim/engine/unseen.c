@@ -284,8 +284,8 @@ static bool hear(void *context, const struct diag_socket *socket)
 	} else {
 		unseen_options(&holder);
 	}
-	/* Those in its way a mirrored host judges itself, by options that only it knows. */
-	if (session.mirror && session.stricter && !d->host_refused && claim_overlaps_on_host(&d->claim, socket->holder))
+	/* Those in the way of a bind a mirrored host judges itself, by options that only it knows. */
+	if (session.mirror && session.stricter && d->call == CALL_BIND && !d->host_refused && claim_overlaps_on_host(&d->claim, socket->holder))
 		return true;
 	struct diag_socket known = *socket;
 	known.holder = holder;

@@ -12,6 +12,10 @@
 #include "../rules/rules.h"
 #include "../seldom.h"
 
+#ifndef SO_BINDTOIFINDEX /* Linux >= 5.7 */
+#define SO_BINDTOIFINDEX 62
+#endif
+
 /* SO_COOKIE (net/core/sock_diag.c, Linux >= 4.12): never reused while the kernel runs; 0 on failure. */
 uint64_t ask_cookie(int fd);
 /* An int option, or -errno (which no option we ask for can be). */

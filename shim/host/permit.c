@@ -104,18 +104,22 @@ bool permit_port_is_free(enum protocol protocol, uint16_t port)
 	return result == 0;
 }
 
-bool permit_is_foreign(const struct holder *claim)
+int permit_address_error(const struct holder *claim)
 {
 	struct sockaddr_in6 v6 = { .sin6_family = AF_INET6, .sin6_scope_id = claim->scope };
 	struct sockaddr_in v4 = { .sin_family = AF_INET };
 	bool ipv4 = claim->domain == AF_INET;
 	memcpy(ipv4 ? (void *)&v4.sin_addr : (void *)&v6.sin6_addr, claim->address, ipv4 ? 4 : 16);
-	long fd = ask_socket(claim->domain, SOCK_DGRAM, 0);
+	long fd = ask_socket(claim->domain, claim->protocol == PROTOCOL_TCP ? SOCK_STREAM : SOCK_DGRAM, 0);
 	if (fd < 0)
-		return false;
+		return 0;
+	if (claim->ifindex)
+		tell_option((int)fd, SOL_SOCKET, SO_BINDTOIFINDEX, (int)claim->ifindex);
+	if (!ipv4)
+		tell_option((int)fd, IPPROTO_IPV6, IPV6_V6ONLY, (claim->options & OPTION_V6ONLY) != 0);
 	long result = raw_call(SYS_bind, fd, ipv4 ? (long)&v4 : (long)&v6, ipv4 ? sizeof v4 : sizeof v6);
 	raw_call(SYS_close, fd);
-	return result == -EADDRNOTAVAIL;
+	return (int)-result;
 }
 
 void permit_duplicate(int fd, int onto)

@@ -44,8 +44,9 @@ void permit_reuse(int fd, const struct holder *);
 /* Has nobody at all this port, on any address?  False also where that cannot be known (EACCES). */
 SELDOM bool permit_port_is_free(enum protocol, uint16_t port);
 
-/* Is the claim's address none of this machine's (EADDRNOTAVAIL)? */
-SELDOM bool permit_is_foreign(const struct holder *);
+/* What the machine says to the claim's address, whoever has its port: EADDRNOTAVAIL if it is none of its own, EINVAL if no
+ * such socket can have it, or 0. */
+SELDOM int permit_address_error(const struct holder *);
 
 /* Puts a new, unbound socket of the same kind in fd's place (this descriptor only; O_NONBLOCK and FD_CLOEXEC are kept,
  * other options are not).  v6only: the program's own, for a bind or the permission to connect has changed the host's. */

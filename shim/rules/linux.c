@@ -420,7 +420,7 @@ const struct family family_linux = {
 	.listens = linux_listens,
 	.anchors = linux_anchors,
 	.bound = linux_bound,
-	.source = ALONE_ONLY(family_source),
+	.source = ALONE_ONLY(linux_source),
 	.port = ALONE_ONLY(linux_port),
 	.event = linux_event,
 };

@@ -75,6 +75,7 @@ void linux_option_alone(const struct option_question *, struct option_answer *);
 void linux_option_error(struct option_answer *, int error, const struct rule *);
 uint32_t linux_bound(const struct profile *, const struct holder *claim, int error);
 uint16_t linux_port(const struct profile *, enum call, const struct holder *claim, uint32_t start, uint32_t attempt);
+void linux_source(const struct profile *, const struct holder *socket, const uint8_t *to, uint8_t *from);
 void linux_event(const struct question *, enum event, struct verdict *);
 
 /* ---- linux_1_2.c ---- */

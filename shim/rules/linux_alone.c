@@ -3,6 +3,7 @@
  * What the host says where there is one: errors of the arguments, option values, automatic ports, the
  * fate of a connect().  For `fakebind play` and `fakebind compare`.
  */
+#include "family.h"
 #include "linux.h"
 
 #include <arpa/inet.h>
@@ -153,7 +154,7 @@ static bool is_multicast4(const uint8_t *address)
 	return (address[0] & 0xf0) == 224;
 }
 
-static const uint8_t broadcast4[4] = { 127, 255, 255, 255 };
+static const uint8_t broadcast4[4] = { 127, 255, 255, 255 }, all4[4] = { 255, 255, 255, 255 };
 
 /* The IPv4 address a socket sends from, NULL if it has none: a group or a broadcast address is none. */
 static const uint8_t *own4(const struct question *question)
@@ -188,18 +189,29 @@ static void mean_loopback4(const struct question *question, void *address)
 	memcpy(address, own ? own : loopback, 4);
 }
 
+/* Where a device is told and no route is, the address is taken to be on its link (ip_route_output_key_hash_rcu(), 6.18);
+ * there is nobody on this one. */
+static bool is_on_link4(const struct question *question, const uint8_t *to)
+{
+	bool stream = question->protocol == PROTOCOL_TCP;
+
+	return question->ifindex && to[0] != 127 && !(stream && (is_multicast4(to) || !memcmp(to, all4, sizeof all4)));
+}
+
 /* There is a route to the loopback network alone, and to what needs none if the socket's address tells the interface. */
 static bool unreachable4(const struct question *question, const uint8_t *to, struct verdict *verdict)
 {
-	static const uint8_t all[4] = { 255, 255, 255, 255 };
 	const uint8_t *own = own4(question);
-	bool from_loopback = own && own[0] == 127, stream = question->protocol == PROTOCOL_TCP;
+	bool has_link = (own && own[0] == 127) || question->ifindex, stream = question->protocol == PROTOCOL_TCP;
 
-	if (!stream && (!memcmp(to, broadcast4, 4) || (from_loopback && !memcmp(to, all, 4))))
+	if (!stream && (!memcmp(to, broadcast4, 4) || (has_link && !memcmp(to, all4, 4))))
 		return linux_answer(verdict, EACCES, &address_broadcast);
-	if ((to[0] == 127 && memcmp(to, broadcast4, 4)) || (!stream && from_loopback && is_multicast4(to)))
+	if ((to[0] == 127 && memcmp(to, broadcast4, 4)) || (!stream && has_link && is_multicast4(to)))
 		return false;
-	return linux_answer(verdict, ENETUNREACH, &address_unreachable);
+	if (!is_on_link4(question, to))
+		return linux_answer(verdict, ENETUNREACH, &address_unreachable);
+	verdict->flags |= stream ? VERDICT_TRIES : 0;
+	return false;
 }
 
 static bool connect4(const struct question *question, struct verdict *verdict, struct sockaddr_storage *to, uint32_t *to_length)
@@ -281,9 +293,9 @@ static bool connect6(const struct question *question, struct verdict *verdict, s
 		return unreachable4(question, address + 12, verdict);
 	if (question->call == CALL_CONNECT && needs_scope(address) && !given.sin6_scope_id && !(stream && address[0] == 0xff))
 		return linux_answer(verdict, EINVAL, &address_scope);
-	if (ipv4)
-		return linux_answer(verdict, EAFNOSUPPORT, &address_mapped);
-	return !IN6_IS_ADDR_LOOPBACK(&given.sin6_addr) && linux_answer(verdict, ENETUNREACH, &address_unreachable);
+	if (!IN6_IS_ADDR_LOOPBACK(&given.sin6_addr))
+		return linux_answer(verdict, ENETUNREACH, &address_unreachable);
+	return ipv4 && linux_answer(verdict, EAFNOSUPPORT, &address_mapped);
 }
 
 static bool connect_alone(const struct question *question, struct verdict *verdict, struct sockaddr_storage *to, uint32_t *to_length)
@@ -291,7 +303,7 @@ static bool connect_alone(const struct question *question, struct verdict *verdi
 	bool used = question->state == STATE_LISTENING || question->state == STATE_CONNECTED;
 
 	if (question->protocol == PROTOCOL_TCP && used)
-		return linux_answer(verdict, EISCONN, &connect_used);
+		return linux_answer(verdict, question->options & OPTION_TRIES ? EALREADY : EISCONN, &connect_used);
 	/* inet_dgram_connect() takes a port before it looks at the address. */
 	if (question->protocol == PROTOCOL_UDP)
 		verdict->flags = VERDICT_BINDS;
@@ -305,11 +317,13 @@ static bool connect_alone(const struct question *question, struct verdict *verdi
 	return connect6(question, verdict, to, to_length);
 }
 
-/* A listener that is shut down for reading is bound again; a port the system chose is given back. */
+/* A listener that is shut down for reading, and who waits for an answer, is bound again; a port the system chose is given back. */
 static bool shutdown_alone(const struct question *question, struct verdict *verdict)
 {
-	if (question->state == STATE_LISTENING) {
-		if (question->argument != SHUT_WR)
+	bool listens = question->state == STATE_LISTENING;
+
+	if (listens || question->options & OPTION_TRIES) {
+		if (!listens || question->argument != SHUT_WR)
 			verdict->flags = question->options & OPTION_AUTOBOUND ? VERDICT_UNBINDS | VERDICT_NAMES : VERDICT_UNLISTENS;
 		return linux_answer(verdict, 0, &ok_arguments);
 	}
@@ -341,6 +355,8 @@ static bool send_alone(const struct question *question, struct verdict *verdict,
 {
 	bool connected = question->state == STATE_CONNECTED;
 
+	if (question->options & OPTION_TRIES)
+		return linux_answer(verdict, EAGAIN, &send_idle);
 	if (question->protocol == PROTOCOL_TCP)
 		return !connected && linux_answer(verdict, EPIPE, &send_idle);
 	verdict->flags = VERDICT_BINDS;
@@ -514,6 +530,16 @@ uint16_t linux_port(const struct profile *profile, enum call call, const struct 
 	return parity_port(connects, reuseaddr, start, attempt);
 }
 
+/* The loopback interface has no address for what is on its link (inet_select_addr(), 6.18). */
+void linux_source(const struct profile *profile, const struct holder *socket, const uint8_t *to, uint8_t *from)
+{
+	bool ipv4 = socket->domain == AF_INET;
+
+	family_source(profile, socket, to, from);
+	if (socket->ifindex && (ipv4 || to[10] == 0xff) && to[ipv4 ? 0 : 12] != 127)
+		memset(from + (ipv4 ? 0 : 12), 0, 4);
+}
+
 void linux_event(const struct question *question, enum event event, struct verdict *verdict)
 {
 	bool udp = question->protocol == PROTOCOL_UDP;
@@ -528,6 +554,7 @@ void linux_event(const struct question *question, enum event event, struct verdi
 		break;
 	case EVENT_FULL:
 		linux_answer(verdict, ETIMEDOUT, &connect_full);
+		verdict->flags = is_1_2(question->profile) ? 0 : VERDICT_TRIES;
 		break;
 	case EVENT_TUPLE_TAKEN:
 		if (!udp)
