@@ -848,12 +848,21 @@ static int refuse_listen(struct world *world, struct node *node)
 	return fail(error);
 }
 
-/* A port for a socket that has none, and any address. */
+/* On Linux the address that bind() gave a socket stays when its port is given back (SOCK_BINDADDR_LOCK). */
+static void forget_port(const struct world *world, struct holder *claim)
+{
+	if (ends_as_linux(world))
+		claim->port = 0;
+	else
+		forget_name(claim);
+}
+
+/* A port for a socket that has none, and any address if it has none of its own. */
 static bool bind_any(struct world *world, struct node *node, enum call call)
 {
 	struct holder claim = node->holder;
 
-	forget_name(&claim);
+	forget_port(world, &claim);
 	claim.state = STATE_BOUND;
 	if (!choose_port(world, node, call, &claim, NULL))
 		return false;
@@ -1010,6 +1019,12 @@ static struct node *find_receiver(struct world *world, enum protocol protocol, e
 
 /* ---- connect ---- */
 
+/* Of the connection that one bound to a device has, nobody else hears (inet_bound_dev_eq(), Linux 6.18). */
+static bool is_out_of_sight(const struct holder *holder, const struct holder *claim)
+{
+	return holder->ifindex && holder->ifindex != claim->ifindex;
+}
+
 /* False: the connection from claim to `to` cannot be, there is one already. */
 static bool tuple_event(struct world *world, struct node *node, const struct holder *claim, const struct end *to)
 {
@@ -1017,7 +1032,8 @@ static bool tuple_event(struct world *world, struct node *node, const struct hol
 	struct node *twin = find_connection(world, claim->protocol, &from, to);
 	struct question question;
 
-	if (!twin || (keeps_address(world) && claim->protocol == PROTOCOL_UDP && memcmp(twin->bound, node->bound, sizeof node->bound)))
+	if (!twin || is_out_of_sight(&twin->holder, claim) ||
+	    (keeps_address(world) && claim->protocol == PROTOCOL_UDP && memcmp(twin->bound, node->bound, sizeof node->bound)))
 		return true;
 	if (twin == node && (claim->protocol == PROTOCOL_TCP || event(world, node, CALL_CONNECT, EVENT_AGAIN)))
 		return true;
@@ -1099,7 +1115,7 @@ static bool find_source(struct world *world, struct node *node, const struct end
 	struct end target = *to;
 
 	if (claim->state == STATE_UNBOUND && !keeps_address(world))
-		forget_name(claim);
+		forget_port(world, claim);
 	if (claim->protocol == PROTOCOL_UDP && node->bucket_link && keeps_address(world))
 		memcpy(claim->address, node->bound, sizeof claim->address);
 	if (is_wildcard(claim) || flags & VERDICT_MOVES) {
@@ -1110,6 +1126,15 @@ static bool find_source(struct world *world, struct node *node, const struct end
 	if (claim->port)
 		return tuple_event(world, node, claim, to);
 	return choose_port(world, node, CALL_CONNECT, claim, to);
+}
+
+static void stop_trying(struct node *node)
+{
+	static const uint8_t any[16];
+
+	node->holder.options &= ~OPTION_TRIES;
+	memcpy(node->holder.address, node->holder.options & OPTION_CLIENT ? any : node->bound, sizeof any);
+	node->error = ECONNRESET;
 }
 
 static int refuse_connect(struct world *world, struct node *node, uint32_t flags)
@@ -1243,6 +1268,8 @@ int world_accept(struct world *world, int fd)
 		return fail(node->turns_away ? EINVAL : EAGAIN);
 	take_from_queue(child);
 	child->holder.options &= ~OPTION_ORPHAN;
+	if (ends_as_linux(world))
+		child->holder.uid = world->uid; /* sock_graft() */
 	if (child->is_over && world->profile->family->asks(world->profile) & ABORTS_ACCEPT)
 		return destroy(child), fail(ECONNABORTED);
 	if (child->is_over && ends_as_bsd(world))
@@ -1289,6 +1316,8 @@ int world_shutdown(struct world *world, int fd, int how)
 		reset_queue(world, node);
 	if (world->verdict.flags & VERDICT_KILLS && node->holder.state == STATE_LISTENING)
 		end_listener(node, how);
+	if (world->verdict.flags & (VERDICT_UNLISTENS | VERDICT_UNBINDS) && node->holder.options & OPTION_TRIES)
+		stop_trying(node);
 	if (world->verdict.flags & VERDICT_DEAFENS)
 		node->turns_away = true;
 	if (world->verdict.flags & VERDICT_UNLISTENS)
@@ -1583,6 +1612,8 @@ ssize_t world_send(struct world *world, int fd, const void *text, size_t length,
 
 	if (!node)
 		return -1;
+	if (node->error && node->holder.protocol == PROTOCOL_TCP && ends_as_linux(world))
+		return take_error(node);
 	question = question_of(world, node, CALL_SEND);
 	if (given) {
 		memcpy(&copy, given, given_length < sizeof copy ? given_length : sizeof copy);
