@@ -589,15 +589,21 @@ static bool waits(const struct world *world, const struct node *node)
 	return world->profile->family->released(world->profile, &ended, true, &milliseconds) != STATE_UNBOUND;
 }
 
-/* net/ipv4/tcp_minisocks.c tcp_time_wait(): the socket is closed, whoever has it open. */
-static void part_from_remnant(struct world *world, struct node *node)
+/* net/ipv4/tcp_minisocks.c tcp_time_wait(): the connection waits without its socket. */
+static void make_remnant(struct world *world, const struct node *node, const struct end *to)
 {
 	struct node *remnant = new_node(world, node->holder.domain, PROTOCOL_TCP);
 
 	hold(world, remnant, &node->holder);
-	remnant->remote = node->remote;
+	remnant->remote = *to;
 	remnant->fin_received = remnant->closed_first = true;
 	settle(world, remnant);
+}
+
+/* The socket is closed, whoever has it open. */
+static void part_from_remnant(struct world *world, struct node *node)
+{
+	make_remnant(world, node, &node->remote);
 	node->closed_first = false;
 	end_connection(world, node);
 }
@@ -1093,10 +1099,11 @@ static bool arrive(struct world *world, struct node *client, const struct end *t
 	if (remnant && remnant->holder.state == STATE_TIME_WAIT)
 		destroy(remnant);
 	if (same_end(&from, to)) {
-		if (!event(world, client, CALL_CONNECT, EVENT_SELF))
-			return false;
-		join(client, client);
-		return true;
+		if (event(world, client, CALL_CONNECT, EVENT_SELF))
+			return join(client, client), true;
+		if (ends_as_linux(world))
+			make_remnant(world, client, to);
+		return false;
 	}
 	if (!receiver || receiver->turns_away)
 		return event(world, client, CALL_CONNECT, find_receiver(world, PROTOCOL_TCP, STATE_BOUND, to) ? EVENT_UNLISTENED : EVENT_REFUSED);

@@ -131,7 +131,10 @@ static bool is_own_socket(const struct decision *d)
  * as the host does. */
 static SELDOM int refuse_local(struct decision *d)
 {
-	int error = session.any_address ? 0 : permit_address_error(&d->claim);
+	struct holder claim = d->claim;
+	if (!session.mirror)
+		claim.options &= ~OPTION_V6ONLY;
+	int error = session.any_address ? 0 : permit_address_error(&claim);
 	if (error != EADDRNOTAVAIL && !(session.mirror && error == EINVAL))
 		return refuse(d);
 	errno = claim_error(CALL_BIND, error);

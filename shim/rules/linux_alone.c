@@ -38,6 +38,7 @@ static const struct rule connect_used = { "connect/used", "the socket listens or
 static const struct rule connect_refused = { "connect/refused", "nobody listens there", NULL, FOR_PEOPLE("net/ipv4/tcp_input.c tcp_reset(), 6.18") };
 static const struct rule connect_full = { "connect/full", "the listener's queue is full, and nobody answers", NULL, FOR_PEOPLE("net/ipv4/tcp_input.c tcp_conn_request(), 6.18") };
 static const struct rule connect_tuple = { "connect/four-tuple", "that connection exists already", "it came from another port", FOR_PEOPLE("net/ipv4/inet_hashtables.c __inet_check_established(), 6.18") };
+static const struct rule connect_self = { "connect/self-ends", "the socket itself has sent its last, so the connection is over at once", "shutdown() were called later", FOR_PEOPLE("net/ipv4/tcp_input.c tcp_rcv_state_process(), SYN_RECV, 6.18; stays: before 94062790aedb") };
 static const struct rule no_port = { "port/none-left", "no automatic port is left", NULL, FOR_PEOPLE("net/ipv4/inet_connection_sock.c inet_csk_find_open_port(), inet_hashtables.c __inet_hash_connect(), udp.c udp_lib_get_port(), 6.18") };
 static const struct rule accept_udp = { "accept/udp", "a UDP socket accepts nothing", NULL, FOR_PEOPLE("net/core/sock.c sock_no_accept(), 6.18") };
 static const struct rule accept_not_listening = { "accept/not-listening", "the socket does not listen", NULL, FOR_PEOPLE("net/ipv4/inet_connection_sock.c inet_csk_accept(), 6.18") };
@@ -565,6 +566,9 @@ void linux_event(const struct question *question, enum event event, struct verdi
 			linux_answer(verdict, EADDRNOTAVAIL, &connect_tuple);
 		break;
 	case EVENT_SELF:
+		if (question->shut & SHUT_OUT && question->profile->trait[trait_self_connect] == self_connect_ends)
+			linux_answer(verdict, ECONNABORTED, &connect_self);
+		break;
 	case EVENT_AGAIN:
 		break;
 	case EVENT_OVER:
