@@ -47,6 +47,23 @@ is()
 	fi
 }
 
+# agrees DESCRIPTION RULES COMMAND...: the command plays scenarios on real sockets, and answers as the file RULES does; what
+# differs is played again.
+agrees()
+{
+	local description=$1 rules=$2 said
+
+	shift 2
+	if ! "$@" >"$work/answers"; then
+		not_ok "$description: the player failed"
+	elif said=$("$top_srcdir/tests/conformance/compare" "$rules" "$work/answers" "$@" 2>&1); then
+		ok "$description ($said)"
+	else
+		not_ok "$description"
+		comment "$said"
+	fi
+}
+
 # contains DESCRIPTION TEXT LINE...: every LINE is a whole line of TEXT.
 contains()
 {
