@@ -783,6 +783,8 @@ static int refuse_bind(struct world *world, struct node *node, const struct hold
 		bind_as_asked(world, node, claim);
 	else if (world->verdict.flags & VERDICT_NAMES)
 		memcpy(node->holder.address, claim->address, sizeof claim->address);
+	else if (error == EADDRINUSE && ends_as_linux(world)) /* inet_reset_saddr() */
+		memset(node->holder.address, 0, sizeof node->holder.address);
 	apply_flags(world, node);
 	return fail(error);
 }
@@ -1045,7 +1047,8 @@ static bool tuple_event(struct world *world, struct node *node, const struct hol
 		return true;
 	if (twin == node)
 		return let_go(node), false;
-	if (twin->holder.state == STATE_CONNECTED) {
+	/* Linux: FIN_WAIT_1, as long as the other side's acknowledgement is delayed; it is no TIME_WAIT before. */
+	if (twin->holder.state == STATE_CONNECTED || (ends_as_linux(world) && !twin->fin_received)) {
 		question = question_of(world, node, CALL_CONNECT);
 		question.self = &twin->holder;
 		return tell_event(world, &question, EVENT_TUPLE_TAKEN);
