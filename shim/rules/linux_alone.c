@@ -147,7 +147,10 @@ static bool listen_alone(const struct question *question, struct verdict *verdic
 		return linux_answer(verdict, EOPNOTSUPP, &listen_udp);
 	if (question->state == STATE_CONNECTED)
 		return linux_answer(verdict, EINVAL, &listen_connected);
-	return question->state == STATE_LISTENING && linux_answer(verdict, 0, &ok_arguments);
+	if (question->state != STATE_LISTENING)
+		return false;
+	verdict->flags = VERDICT_LISTENS; /* with another backlog */
+	return linux_answer(verdict, 0, &ok_arguments);
 }
 
 static bool is_multicast4(const uint8_t *address)
