@@ -476,7 +476,8 @@ static bool suspect(void *context, const struct diag_socket *socket)
 	struct suspects *suspects = context;
 	const struct decision *d = suspects->d;
 	struct holder holder = socket->holder, record;
-	if (holder.cookie == d->claim.cookie || !claim_overlaps_on_host(&d->claim, holder))
+	/* The host's own word for IPV6_V6ONLY: an accepted socket has not got it from an address. */
+	if (holder.cookie == d->claim.cookie || !linux_overlaps(&d->claim, &holder))
 		return true;
 	bool known = registry_find(&session.registry, d->bucket, &holder, &record) != 0;
 	if (known) {
