@@ -1138,12 +1138,18 @@ static bool find_source(struct world *world, struct node *node, const struct end
 	return choose_port(world, node, CALL_CONNECT, claim, to);
 }
 
-static void stop_trying(struct node *node)
+/* connect() has written another over it. */
+static void restore_address(struct node *node, bool forgets)
 {
 	static const uint8_t any[16];
 
+	memcpy(node->holder.address, forgets ? any : node->bound, sizeof any);
+}
+
+static void stop_trying(struct node *node)
+{
 	node->holder.options &= ~OPTION_TRIES;
-	memcpy(node->holder.address, node->holder.options & OPTION_CLIENT ? any : node->bound, sizeof any);
+	restore_address(node, node->holder.options & OPTION_CLIENT);
 	node->error = ECONNRESET;
 }
 
@@ -1217,13 +1223,10 @@ static int connect_to(struct world *world, struct node *node, const struct end *
 /* udp_disconnect() */
 static void disconnect(const struct world *world, struct node *node)
 {
-	static const uint8_t any[16];
-	bool forgets = world->profile->family->asks(world->profile) & FORGETS_BOUND;
-
 	if (node->holder.state != STATE_CONNECTED)
 		return;
 	node->holder.state = STATE_BOUND;
-	memcpy(node->holder.address, forgets ? any : node->bound, sizeof any);
+	restore_address(node, world->profile->family->asks(world->profile) & FORGETS_BOUND);
 }
 
 #define CONNECT_FLAGS (VERDICT_UNBINDS | VERDICT_KILLS | VERDICT_TRIES | VERDICT_CROSSES | VERDICT_MOVES)

@@ -60,8 +60,7 @@ static bool look_at_own(struct holder *holder)
 		holder->state = ask_state(holder->fd);
 	if (session.mirror && !session.beyond_host) { /* there an option stays on when it is turned off */
 		holder->options &= ~(OPTION_REUSEADDR | OPTION_REUSEPORT);
-		holder->options |= ask_option(holder->fd, SOL_SOCKET, SO_REUSEADDR) > 0 ? OPTION_REUSEADDR : 0;
-		holder->options |= ask_option(holder->fd, SOL_SOCKET, SO_REUSEPORT) > 0 ? OPTION_REUSEPORT : 0;
+		holder->options |= permit_options(holder->fd);
 	}
 	struct holder name = *holder;
 	return ask_name(holder->fd, &name) == 0 && name.port == holder->port && (correct(holder, &name), true);

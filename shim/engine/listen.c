@@ -121,9 +121,7 @@ static int host_listen(struct decision *d, int backlog)
 /* The host still has an option on that the program has turned off: what overlaps here is not the host's to judge. */
 static bool is_stickier(const struct decision *d)
 {
-	uint32_t options = d->claim.options;
-	return session.beyond_host && ((!(options & OPTION_REUSEADDR) && ask_option(d->fd, SOL_SOCKET, SO_REUSEADDR) > 0) ||
-				       (!(options & OPTION_REUSEPORT) && ask_option(d->fd, SOL_SOCKET, SO_REUSEPORT) > 0));
+	return session.beyond_host && permit_options(d->fd) & ~d->claim.options;
 }
 
 static int listen_bound(struct decision *d, int backlog)

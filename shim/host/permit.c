@@ -22,6 +22,12 @@ void permit_exactly(int fd, uint32_t options)
 	tell_option(fd, SOL_SOCKET, SO_REUSEPORT, (options & OPTION_REUSEPORT) != 0);
 }
 
+uint32_t permit_options(int fd)
+{
+	return (ask_option(fd, SOL_SOCKET, SO_REUSEADDR) > 0 ? OPTION_REUSEADDR : 0) |
+	       (ask_option(fd, SOL_SOCKET, SO_REUSEPORT) > 0 ? OPTION_REUSEPORT : 0);
+}
+
 int permit_plain_bind(int fd, const struct holder *claim, const struct sockaddr *address, socklen_t length)
 {
 	uint32_t options = claim->options & (OPTION_REUSEADDR | OPTION_REUSEPORT);

@@ -37,6 +37,8 @@ int permit_listen(int fd, const struct holder *, int backlog);
 
 /* SO_REUSEADDR and SO_REUSEPORT as in options, no others. */
 SELDOM void permit_exactly(int fd, uint32_t options);
+/* Which of these two the host's socket has. */
+SELDOM uint32_t permit_options(int fd);
 
 /* Before an autobinding listen() or a connect(): later binds may overlap this one. */
 void permit_reuse(int fd, const struct holder *);

@@ -197,9 +197,7 @@ static void mean_loopback4(const struct question *question, void *address)
  * there is nobody on this one. */
 static bool is_on_link4(const struct question *question, const uint8_t *to)
 {
-	bool stream = question->protocol == PROTOCOL_TCP;
-
-	return question->ifindex && to[0] != 127 && !(stream && (is_multicast4(to) || !memcmp(to, all4, sizeof all4)));
+	return question->ifindex && to[0] != 127 && !is_multicast4(to) && memcmp(to, all4, sizeof all4);
 }
 
 /* There is a route to the loopback network alone, and to what needs none if the socket's address tells the interface. */
